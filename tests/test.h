@@ -2,13 +2,15 @@
 /*
  * test.h - the whole test framework: cases, checks that survive NDEBUG, skips with a reason.
  *
- * A test program is a file of TEST(name) { ... } cases linked with test_main.c, which runs each case in a child process of
- * its own (so a crash, a fatal misuse or a hang ends one case only), under a timeout, and prints TAP:
+ * A test program is a file of TEST(name) { ... } cases linked with test_main.c, which runs each
+ * case in a child process of its own (so a crash, a fatal misuse or a hang ends one case only),
+ * under a timeout, and prints TAP:
  *
  *     ok 1 - name          not ok 2 - name          ok 3 - name # SKIP reason
  *
  * Usage: PROG [--list] [CASE ...].  WEFT_TEST_TIMEOUT (seconds, default 60) bounds one case.
- * EXPECT_DEATH runs a function in a further child and checks how it ended and what it wrote to standard error.
+ * EXPECT_DEATH runs a function in a further child and checks how it ended and what it wrote to
+ * standard error.
  */
 #ifndef WEFT_TEST_H
 #define WEFT_TEST_H
@@ -24,11 +26,13 @@ struct test_case {
     struct test_case *next;
 };
 void test_register(struct test_case *c);
-_Noreturn void test_fail(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+_Noreturn void test_fail(const char *file, int line, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 _Noreturn void test_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /** Seed of this run (WEFT_SEED, else random); printed by test_main when the case fails. */
 uint64_t test_seed(void);
-/** Runs fn in a child; fails unless it ends by a signal or a non-zero status and its standard error contains `needle`. */
+/** Runs fn in a child; fails unless it ends by a signal or a non-zero status and its standard error
+ * contains `needle`. */
 void test_expect_death(const char *file, int line, void (*fn)(void), const char *needle);
 
 #define TEST(name)                                                                                 \
@@ -60,7 +64,8 @@ void test_expect_death(const char *file, int line, void (*fn)(void), const char 
     do {                                                                                           \
         const char *check_a_ = (a), *check_b_ = (b);                                               \
         if (strcmp(check_a_, check_b_) != 0)                                                       \
-            test_fail(__FILE__, __LINE__, "%s == %s:\n  got  %s\n  want %s", #a, #b, check_a_, check_b_); \
+            test_fail(__FILE__, __LINE__, "%s == %s:\n  got  %s\n  want %s", #a, #b, check_a_,     \
+                check_b_);                                                                         \
     } while (0)
 #define EXPECT_DEATH(fn, needle) test_expect_death(__FILE__, __LINE__, fn, needle)
 #endif

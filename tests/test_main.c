@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_main.c - runs the TEST() cases of a program, one child process each, and prints TAP (see test.h). */
+/* test_main.c - runs the TEST() cases of a program, one child process each, and prints TAP (see
+ * test.h). */
 #include "test.h"
 
 #include <errno.h>
@@ -47,7 +48,10 @@ void test_skip(const char *fmt, ...)
     _exit(SKIP_STATUS);
 }
 
-uint64_t test_seed(void) { return seed; }
+uint64_t test_seed(void)
+{
+    return seed;
+}
 
 void test_expect_death(const char *file, int line, void (*fn)(void), const char *needle)
 {
@@ -78,7 +82,8 @@ void test_expect_death(const char *file, int line, void (*fn)(void), const char 
         test_fail(file, line, "expected \"%s\" on standard error, got:\n%s", needle, text);
 }
 
-/* The child's output goes straight through, except the skip reason, which the parent needs: so stdout is a pipe. */
+/* The child's output goes straight through, except the skip reason, which the parent needs: so
+ * stdout is a pipe. */
 static int run_case(struct test_case *c, int timeout_s, char *reason, size_t reason_bytes)
 {
     int p[2], status = 0;
@@ -181,7 +186,8 @@ int main(int argc, char **argv)
             printf("ok %d - %s # SKIP %s\n", index, c->name, reason);
         } else {
             failed++;
-            printf("not ok %d - %s\n# seed: WEFT_SEED=%llu\n", index, c->name, (unsigned long long)seed);
+            printf("not ok %d - %s\n# seed: WEFT_SEED=%llu\n", index, c->name,
+                (unsigned long long)seed);
         }
         fflush(stdout);
     }

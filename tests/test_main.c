@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -96,6 +97,7 @@ static int run_case(struct test_case *c, int timeout_s, char *reason, size_t rea
     pid_t pid = fork();
     if (pid == 0) {
         setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* no case outlives its program */
         dup2(p[1], 1);
         close(p[0]);
         close(p[1]);

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TITLE = re.compile(r"^([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s+-\s+(.*)$")
-PARAM = re.compile(r"^@(\w+|\.\.\.):?\s*(.*)$")
+PARAM = re.compile(r"^@((?:\w+|\.\.\.)(?:\s*,\s*@?\w+)*):?\s*(.*)$")
 
 
 @dataclass
@@ -68,7 +68,7 @@ def parse_block(text, line):
         block.summary += " " + rest.pop(0).strip()
     while rest and (rest[0].startswith("@") or (block.params and rest[0].startswith(" "))):
         if m := PARAM.match(rest[0]):
-            block.params.append([m[1], m[2].strip()])
+            block.params.append([m[1].replace("@", ""), m[2].strip()])
         else:
             block.params[-1][1] += " " + rest[0].strip()
         rest.pop(0)
@@ -164,6 +164,6 @@ def block_faults(block, prototype=""):
     if m := re.search(r"\((.*)\)", prototype):
         args = [a.strip() for a in re.sub(r"\([^()]*\)(?=\s*$|,)", "", re.sub(r"\(\*(\w+)\)\s*\([^()]*\)", r"\1", m[1])).split(",")]
         names = [re.findall(r"\w+", a)[-1] for a in args if a and a not in ("void", "...") and re.findall(r"\w+", a)]
-        documented = {p for p, _ in block.params}
+        documented = {n for p, _ in block.params for n in re.findall(r"\w+", p)}
         faults += [f"says nothing about @{n}" for n in names if n not in documented]
     return faults

@@ -164,6 +164,7 @@ def block_faults(block, prototype=""):
     if m := re.search(r"\((.*)\)", prototype):
         args = [a.strip() for a in re.sub(r"\([^()]*\)(?=\s*$|,)", "", re.sub(r"\(\*(\w+)\)\s*\([^()]*\)", r"\1", m[1])).split(",")]
         names = [re.findall(r"\w+", a)[-1] for a in args if a and a not in ("void", "...") and re.findall(r"\w+", a)]
-        documented = {n for p, _ in block.params for n in re.findall(r"\w+", p)}
+        said = " ".join(f"{p} {text}" for p, text in block.params) + " " + block.summary + " " + block.text
+        documented = set(re.findall(r"\w+", said))  # "@buf: len bytes" speaks of len as well
         faults += [f"says nothing about @{n}" for n in names if n not in documented]
     return faults

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* hello.c - the smallest program that shows an embedding to be whole: it says which weft it runs with. */
+/* hello.c - the smallest program that shows an embedding to be whole: it says which weft it runs
+ * with. */
 #include <weft/version.h>
 
 #include <stdio.h>

@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_tidy - the tree passes tools/tidy, rule by rule; and tidy finds each fault planted in a small tree."""
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+
+from tap import case, check, check_eq, each, run, sh
+
+ROOT = os.environ["WEFT_SOURCE_ROOT"]
+TIDY = os.path.join(ROOT, "tools", "tidy")
+RULES = ["include", "atomics", "block", "head", "basename", "length", "words", "format"]
+HEAD = "// SPDX-License-Identifier: Apache-2.0\n/* essay */\n"
+
+
+@each(RULES, lambda rule: f"the_tree_passes_{rule}")
+def passes(rule):
+    if rule == "format":
+        check(shutil.which("clang-format"), "clang-format is not installed (tools/setup --test)")
+    done = subprocess.run([TIDY, "--rules", rule], stdout=subprocess.PIPE, text=True)
+    check(done.returncode == 0, done.stdout)
+
+
+def findings(files, rule):
+    """What tidy says about a tree of these files: {path: text}."""
+    with tempfile.TemporaryDirectory() as root:
+        for path, text in files.items():
+            full = os.path.join(root, path)
+            os.makedirs(os.path.dirname(full), exist_ok=True)
+            with open(full, "w", encoding="utf-8") as f:
+                f.write(text)
+        shutil.copy(os.path.join(ROOT, ".clang-format"), root)
+        done = subprocess.run([TIDY, "--root", root, "--rules", rule, "--json"], stdout=subprocess.PIPE, text=True)
+        return [(f["path"], f["line"]) for f in json.loads(done.stdout)]
+
+
+def finds(rule, text, lines, path="src/base/a.c", **more):
+    check_eq(findings({path: text, **more}, rule), [(path, n) for n in lines], f"{rule} in:\n{text}")
+
+
+@case
+def finds_an_upward_include():
+    finds("include", HEAD + '#include "base/b.h"\n#include "sched/c.h"\n#include <weft/chan.h>\n', [4])
+    finds("include", HEAD + '#include "base/b.h"\n#include "proto/c.h"\n', [], path="src/net/a.c")
+    finds("include", HEAD + '#include "../base/b.h"\n', [3])
+    finds("include", HEAD + '#include "sched/c.h"\n', [3], path="include/weft/a.h")
+
+
+@case
+def finds_weftcast_reaching_into_the_library():
+    with_internal = {"src/base/lock.h": HEAD, "cast/hub/own.h": HEAD}
+    check_eq(findings({"cast/a.c": HEAD + '#include "base/lock.h"\n#include "hub/own.h"\n', **with_internal}, "include"),
+             [("cast/a.c", 3)])
+
+
+@case
+def finds_untagged_and_lonely_atomics():
+    finds("atomics", HEAD + "x = at_load_acq(&y);\n", [3])
+    finds("atomics", HEAD + "x = atomic_load_explicit(&y, memory_order_relaxed);\n", [3])
+    finds("atomics", HEAD + "x = at_load_acq(&y); /* [mo:one] */\n", [3])
+    finds("atomics", HEAD + "x = at_load_acq(&y); /* [mo:two] */\nat_store_rel(&y, 1); /* [mo:two] */\n", [])
+    finds("atomics", HEAD + "x = at_load_rlx(&y); /* [mo:alone: a counter for humans] */\n", [])
+    finds("atomics", HEAD + "/* [mo:alone: a counter for humans] */\nx = at_load_rlx(&y);\n", [])
+    finds("atomics", HEAD + "x = at_load_rlx(&y); /* [mo:alone:] */\n", [3])
+    finds("atomics", HEAD + "/* at_load_acq(&y) in prose */\n", [])
+
+
+@case
+def finds_missing_blocks_and_sections():
+    path = "include/weft/a.h"
+    whole = ("/**\n * weft_a - does.\n * @n: how often\n *\n * Returns n.\n * Blocks:    never.\n * Callable:  anywhere.\n"
+             " * Since 0.1.\n */\n")
+    finds("block", HEAD + whole + "WEFT_API int weft_a(int n);\n", [], path=path)
+    finds("block", HEAD + whole + "int weft_a(int n);\n", [12], path=path)
+    finds("block", HEAD + "WEFT_API int weft_a(int n);\n", [3], path=path)
+    finds("block", HEAD + whole.replace(" * Blocks:    never.\n", "") + "WEFT_API int weft_a(int n);\n", [3], path=path)
+    finds("block", HEAD + whole + "WEFT_API int weft_a(int count);\n", [3], path=path)
+
+
+@case
+def finds_a_missing_head():
+    finds("head", "/* essay */\nint x;\n", [1])
+    finds("head", "// SPDX-License-Identifier: Apache-2.0\nint x;\n", [2])
+    finds("head", "#!/bin/sh\necho\n", [1], path="tools/a")
+
+
+@case
+def finds_a_name_used_twice():
+    check_eq(findings({"src/base/a.c": HEAD, "src/net/a.c": HEAD, "src/net/a.h": HEAD}, "basename"), [("src/net/a.c", 1)])
+
+
+@case
+def finds_what_is_too_long_and_a_list_that_does_not_shrink():
+    long_function = HEAD + "int f(void)\n{\n" + "    x();\n" * 100 + "}\n"
+    finds("length", long_function, [3])
+    finds("length", HEAD + "int f(void)\n{\n" + "    x();\n" * 90 + "}\n", [])
+    finds("length", HEAD + "int x;\n" * 900, [1])
+    check_eq(findings({"src/a.c": long_function, "tools/tidy.allowed": "src/a.c:f 103\n"}, "length"), [])
+    check_eq(findings({"src/a.c": long_function, "tools/tidy.allowed": "src/a.c:f 110\n"}, "length"), [("tools/tidy.allowed", 1)])
+    check_eq(findings({"src/a.c": long_function, "tools/tidy.allowed": "src/a.c:f 102\n"}, "length"), [("src/a.c", 3)])
+    check_eq(findings({"src/a.c": HEAD, "tools/tidy.allowed": "src/a.c:f 102\n"}, "length"), [("tools/tidy.allowed", 1)])
+
+
+@case
+def finds_words_that_do_not_belong():
+    finds("words", HEAD + "/* TO" "DO: later */\n", [3])
+    finds("words", HEAD + 'f("/ho' 'me/someone/x");\n', [3])
+    finds("words", HEAD + 'f("/api/home/x");\n', [])
+
+
+@case
+def finds_bad_format():
+    finds("format", HEAD + "int  x ;\n", [3])
+    finds("format", "space \n", [1], path="docs/a.md")
+
+
+@case
+def dependencies_are_documented():
+    """The table of docs/dependencies.md and the list of tools/setup name the same packages in the same sets."""
+    listed = {tuple(line.split()[:2]) for line in sh([os.path.join(ROOT, "tools", "setup"), "--list"]).splitlines()}
+    documented = set()
+    with open(os.path.join(ROOT, "docs", "dependencies.md"), encoding="utf-8") as f:
+        for line in f:
+            cells = [c.strip() for c in line.strip().strip("|").split("|")]
+            if line.startswith("| ") and len(cells) == 5 and cells[1].startswith("`"):
+                documented.add((cells[1].strip("`"), cells[2]))
+    check_eq(sorted(listed - documented), [], "in tools/setup, without a row in docs/dependencies.md")
+    check_eq(sorted(documented - listed), [], "in docs/dependencies.md, not in tools/setup")
+
+
+run()

@@ -69,10 +69,7 @@ struct cast_api_disconnect {
     struct cast_span user, client, session;
     struct cast_spans whitelist; // client ids to keep
     bool has_disconnect;
-    struct {
-        uint32_t code;
-        struct cast_span reason;
-    } disconnect;
+    struct cast_disconnect disconnect;
 };
 struct cast_api_refresh {
     struct cast_span user, client, session, info;

@@ -9,7 +9,7 @@
  */
 #ifndef CAST_PROTOCOL_CODES_H
 #define CAST_PROTOCOL_CODES_H
-#include "protocol/span.h"
+#include "protocol/castspan.h"
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -18,7 +18,7 @@
  * Struct filling by tables is in fields.c. Any thread, one reader a caller; O(bytes).
  */
 #include "protocol/json.h"
-#include "protocol/utf8.h"
+#include "protocol/runes.h"
 #include <errno.h>
 #include <limits.h>
 

@@ -22,7 +22,7 @@
 #ifndef CAST_PROTOCOL_JSON_H
 #define CAST_PROTOCOL_JSON_H
 #include "protocol/scratch.h"
-#include "protocol/span.h"
+#include "protocol/castspan.h"
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -7,7 +7,7 @@
  * run. Invariant O1: used <= room, and after an error used no longer changes.
  */
 #include "protocol/outbuf.h"
-#include "protocol/utf8.h"
+#include "protocol/runes.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>

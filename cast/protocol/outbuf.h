@@ -14,7 +14,7 @@
  */
 #ifndef CAST_PROTOCOL_OUTBUF_H
 #define CAST_PROTOCOL_OUTBUF_H
-#include "protocol/span.h"
+#include "protocol/castspan.h"
 #include <stdbool.h>
 #include <stdint.h>
 

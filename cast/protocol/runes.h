@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * utf8.h - one step through UTF-8, shared by the reader and the writer of JSON.
+ * runes.h - one step through UTF-8, shared by the reader and the writer of JSON.
  */
-#ifndef CAST_PROTOCOL_UTF8_H
-#define CAST_PROTOCOL_UTF8_H
+#ifndef CAST_PROTOCOL_RUNES_H
+#define CAST_PROTOCOL_RUNES_H
 #include <stddef.h>
 
 /**

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * span.h - a borrowed run of bytes: what the codecs hand out and take in.
+ * castspan.h - a borrowed run of bytes: what the codecs hand out and take in.
  *
  * A span neither owns nor ends with a zero byte. ptr == NULL means "was not there"; a span of 0
  * bytes with a pointer means "was there and empty", which the protocol tells apart for payloads
@@ -9,8 +9,8 @@
  * A span is valid as long as the buffer it points into: the frame or body that was decoded, or the
  * scratch (scratch.h) in which an escaped string was decoded.
  */
-#ifndef CAST_PROTOCOL_SPAN_H
-#define CAST_PROTOCOL_SPAN_H
+#ifndef CAST_PROTOCOL_CASTSPAN_H
+#define CAST_PROTOCOL_CASTSPAN_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>

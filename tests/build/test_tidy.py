@@ -65,6 +65,10 @@ def finds_untagged_and_lonely_atomics():
     finds("atomics", HEAD + "/* [mo:alone: a counter for humans] */\nx = at_load_rlx(&y);\n", [])
     finds("atomics", HEAD + "x = at_load_rlx(&y); /* [mo:alone:] */\n", [3])
     finds("atomics", HEAD + "/* at_load_acq(&y) in prose */\n", [])
+    pair = HEAD + "x = at_load_acq(&y); /* [mo:two] */\nat_store_rel(&y, 1); /* [mo:two] */\n"
+    doc = "docs/design/memory-model.md"
+    check_eq(findings({"src/a.c": pair, doc: "[mo:two] explained\n"}, "atomics"), [])
+    check_eq(findings({"src/a.c": pair, doc: "silence\n"}, "atomics"), [("src/a.c", 3)])
 
 
 @case

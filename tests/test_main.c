@@ -54,6 +54,13 @@ uint64_t test_seed(void)
     return seed;
 }
 
+int test_stress_seconds(void)
+{
+    const char *s = getenv("WEFT_STRESS_SECONDS");
+    int seconds = s ? atoi(s) : 1;
+    return seconds > 0 ? seconds : 1;
+}
+
 void test_expect_death(const char *file, int line, void (*fn)(void), const char *needle)
 {
     int p[2], status;

@@ -111,6 +111,8 @@ struct weft_http1_head {
     uint32_t pos, scanned;
     uint8_t kind, state, asked;
     uint8_t seen;
+    int16_t error;
+    struct weft_http1_field line; /* method and target, or nothing and reason */
     struct weft_http1_field fields[WEFT_HTTP1_FIELDS_MAX];
 };
 
@@ -163,7 +165,8 @@ WEFT_API void weft_http1_trailer_init(
  *   -EAGAIN    not yet whole: call again with more bytes.
  *   -EBADMSG   malformed; -EMSGSIZE a limit is passed; -EOPNOTSUPP what this side does not do.
  *   In these three cases h->status says what to answer and h->problem why; h stays failed.
- * Feeding byte by byte gives the same result as feeding all at once.
+ * Feeding byte by byte gives the same result as feeding all at once. Called again after success, it
+ * returns the same and takes the spans from the new place, for callers that moved the bytes.
  * Blocks:    no. Callable: anywhere.
  * Cost:      each byte is looked at about twice however it arrives, no allocation.
  * Since 0.1. Source: RFC 9112 §2-§7. See weft_http1_field_get, weft_http1_body_init.
@@ -232,7 +235,9 @@ struct weft_http1_body {
     /* ---- private from here ---- */
     uint64_t left, limit;
     uint32_t extra, extra_limit;
-    uint8_t state, framing, digits, bad_status;
+    uint8_t state, framing, digits;
+    bool is_response;
+    int16_t error;
 };
 
 /**

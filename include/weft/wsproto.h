@@ -186,9 +186,9 @@ struct weft_ws_reader {
     /* ---- private from here ---- */
     uint8_t flags;
     uint8_t opcode; /* of the message under way; 0 between messages */
+    uint8_t problem;
     struct weft_utf8 utf8;
-    uint8_t mask[4];
-    uint32_t mask_phase;
+    uint8_t mask[4]; /* turned so that mask[0] is for the next byte */
     uint64_t frame_left, message_bytes, message_max;
 };
 
@@ -258,8 +258,8 @@ WEFT_API bool weft_ws_reader_idle(const struct weft_ws_reader *r);
  * weft_ws_close_sent - notes that our close frame has been handed to the connection.
  * @r: state; borrowed.
  *
- * Moves OPEN to CLOSE_SENT and CLOSE_RECEIVED to CLOSED; without effect when already noted. After
- * it no other frame may be sent.
+ * Moves OPEN to CLOSE_SENT, CLOSE_RECEIVED (or a reader that failed) to CLOSED; without effect when
+ * already noted. After it no other frame may be sent.
  * Returns the new state.
  * Blocks:    no. Callable: anywhere.
  * Since 0.1. Source: RFC 6455 §5.5.1, §7.1.

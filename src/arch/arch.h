@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * arch.h - everything that depends on the processor, declared once; src/arch/<cpu>/ implements it. Knows nothing above.
+ * arch.h - everything that depends on the processor, declared once; src/arch/<cpu>/ implements it.
+ * Knows nothing above.
  *
- * Switch: callee-saved registers go onto the leaving stack, its pointer into *ret_sp, and the other stack's are taken from
- * sp. mxcsr and the x87 control word are not saved (1.5 ns): a fiber that changes rounding must restore it before it parks.
+ * Switch: callee-saved registers go onto the leaving stack, its pointer into *ret_sp, and the other
+ * stack's are taken from sp. mxcsr and the x87 control word are not saved (1.5 ns): a fiber that
+ * changes rounding must restore it before it parks.
  *
  *     saved stack, low to high:   r15 r14 r13 r12 rbx rbp  return address
  *                                 ^ sp
@@ -16,10 +18,12 @@
 /** Leaves the current stack (its pointer into *ret_sp) for the one saved at sp. */
 void weft__arch_switch(void **ret_sp, void *sp);
 
-/** Lays out a new stack that ends at top (16-aligned) so that a switch to the result calls entry(arg) with an unwind end. */
+/** Lays out a new stack that ends at top (16-aligned) so that a switch to the result calls
+ * entry(arg) with an unwind end. */
 void *weft__arch_stack_init(void *top, void (*entry)(void *), void *arg);
 
-/** Where a stack saved by weft__arch_switch goes on: program counter and frame pointer, for unwinding. */
+/** Where a stack saved by weft__arch_switch goes on: program counter and frame pointer, for
+ * unwinding. */
 static inline void weft__arch_saved_frame(const void *sp, uintptr_t *ret_pc, uintptr_t *ret_fp)
 {
     const uintptr_t *s = sp;
@@ -27,10 +31,14 @@ static inline void weft__arch_saved_frame(const void *sp, uintptr_t *ret_pc, uin
     *ret_pc = s[6];
 }
 
-static inline void weft__cpu_pause(void) { __builtin_ia32_pause(); }
+static inline void weft__cpu_pause(void)
+{
+    __builtin_ia32_pause();
+}
 
-/** The thread's own runtime record. Inline assembly on purpose: after a park the compiler may have kept the OLD thread's
- *  address of any thread-local it computed itself (gcc and clang both do), so it is never allowed to compute one. */
+/** The thread's own runtime record. Inline assembly on purpose: after a park the compiler may have
+ * kept the OLD thread's address of any thread-local it computed itself (gcc and clang both do), so
+ * it is never allowed to compute one. */
 struct weft__thread;
 extern __thread struct weft__thread *weft__tls_thread __attribute__((tls_model("initial-exec")));
 static inline struct weft__thread *weft__arch_thread(void)

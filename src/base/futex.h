@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * futex.h - how an OS thread of the runtime sleeps and is woken, and the clock it sleeps by: the seam for park and clock.
+ * futex.h - how an OS thread of the runtime sleeps and is woken, and the clock it sleeps by: the
+ * seam for park and clock.
  *
- * Raw system calls with no errno: a fiber's errno must not change because the runtime slept, and a thread-local must not be
- * touched around a park. Everything here is process-private.
+ * Raw system calls with no errno: a fiber's errno must not change because the runtime slept, and a
+ * thread-local must not be touched around a park. Everything here is process-private.
  */
 #ifndef WEFT_BASE_FUTEX_H
 #define WEFT_BASE_FUTEX_H
@@ -11,7 +12,8 @@
 
 #include "base/atomic.h"
 
-/** Sleeps while *word == expected, at most timeout_ns (-1: for ever). Returns on wake, mismatch, signal or time-out alike. */
+/** Sleeps while *word == expected, at most timeout_ns (-1: for ever). Returns on wake, mismatch,
+ * signal or time-out alike. */
 void weft__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns);
 void weft__futex_wake(_Atomic uint32_t *word, int count);
 /** CLOCK_MONOTONIC, nanoseconds. */

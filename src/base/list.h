@@ -4,8 +4,8 @@
  *
  *     head <-> a <-> b <-> head        an empty list is a head that points to itself
  *
- * A node that is on no list has next == NULL, so "am I queued" is one load. No function locks: the caller's lock guards
- * the whole ring. O(1) each.
+ * A node that is on no list has next == NULL, so "am I queued" is one load. No function locks: the
+ * caller's lock guards the whole ring. O(1) each.
  */
 #ifndef WEFT_BASE_LIST_H
 #define WEFT_BASE_LIST_H
@@ -18,9 +18,18 @@ struct weft__node {
 
 #define weft__entry(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-static inline void weft__list_init(struct weft__node *head) { head->next = head->prev = head; }
-static inline bool weft__list_empty(const struct weft__node *head) { return head->next == head; }
-static inline bool weft__node_linked(const struct weft__node *n) { return n->next != NULL; }
+static inline void weft__list_init(struct weft__node *head)
+{
+    head->next = head->prev = head;
+}
+static inline bool weft__list_empty(const struct weft__node *head)
+{
+    return head->next == head;
+}
+static inline bool weft__node_linked(const struct weft__node *n)
+{
+    return n->next != NULL;
+}
 
 static inline void weft__list_push_back(struct weft__node *head, struct weft__node *n)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* lock.c - the slow halves of lock.h: spin, then sleep in a futex. See lock.h for the protocol and its invariants. */
+/* lock.c - the slow halves of lock.h: spin, then sleep in a futex. See lock.h for the protocol and
+ * its invariants. */
 #include "base/lock.h"
 
 #include "base/futex.h"
@@ -10,7 +11,8 @@ void weft__lock_slow(struct weft__lock *l)
 {
     for (int i = 0; i < SPINS; i++) {
         uint32_t free_word = 0;
-        if (at_load_rlx(&l->word) == 0 && at_cas(&l->word, &free_word, 1)) /* [mo:alone: a hint; the CAS decides] */
+        if (at_load_rlx(&l->word) == 0 &&
+            at_cas(&l->word, &free_word, 1)) /* [mo:alone: a hint; the CAS decides] */
             return;
         __builtin_ia32_pause();
     }
@@ -18,4 +20,7 @@ void weft__lock_slow(struct weft__lock *l)
         weft__futex_wait(&l->word, 2, -1);
 }
 
-void weft__unlock_slow(struct weft__lock *l) { weft__futex_wake(&l->word, 1); }
+void weft__unlock_slow(struct weft__lock *l)
+{
+    weft__futex_wake(&l->word, 1);
+}

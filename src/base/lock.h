@@ -2,14 +2,15 @@
 /*
  * lock.h - the runtime's own lock: four bytes, held for nanoseconds, never across a park.
  *
- * The word is 0 free, 1 held, 2 held with (perhaps) sleepers. A taker spins briefly, since the holder is about to leave,
- * and then sleeps in a futex, since the kernel may have stopped the holder for a whole time slice. Rejected: a pure spin lock (its
- * release is a plain store, 2 ns cheaper, but on two cores a preempted holder stalls the other for milliseconds).
+ * The word is 0 free, 1 held, 2 held with (perhaps) sleepers. A taker spins briefly, since the
+ * holder is about to leave, and then sleeps in a futex, since the kernel may have stopped the
+ * holder for a whole time slice. Rejected: a pure spin lock (its release is a plain store, 2 ns
+ * cheaper, but on two cores a preempted holder stalls the other for milliseconds).
  *
- * L1  A fiber's thread takes one of these only while it is inside the runtime (weft__enter), so that the monitor never stops
- *     a holder in a signal handler.
- * L2  Locks are taken in rank order (enum weft__rank); debug builds check it in weft__lock.
- * Blocking; not recursive; any thread. Happens-before: unlock -> the next lock [mo:lock].
+ * L1  A fiber's thread takes one of these only while it is inside the runtime (weft__enter), so
+ * that the monitor never stops a holder in a signal handler. L2  Locks are taken in rank order
+ * (enum weft__rank); debug builds check it in weft__lock. Blocking; not recursive; any thread.
+ * Happens-before: unlock -> the next lock [mo:lock].
  */
 #ifndef WEFT_BASE_LOCK_H
 #define WEFT_BASE_LOCK_H
@@ -21,7 +22,10 @@
 struct weft__lock {
     _Atomic uint32_t word;
 };
-#define WEFT__LOCK_INIT {0}
+#define WEFT__LOCK_INIT                                                                            \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 /* Lower ranks are taken first. Two locks of one rank are taken in address order (select). */
 enum weft__rank {

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * sched.h - what the rooms above (sync, ctx, io, diag) see of the scheduler: fibers, parking, waking, timers, the poller seam.
+ * sched.h - what the rooms above (sync, ctx, io, diag) see of the scheduler: fibers, parking,
+ * waking, timers, the poller seam.
  *
- * THE THREE NOUNS. A *fiber* is the user's thread of control. A *worker* (Go's P) owns a run queue and timers; there are as many
- * as cores. A *thread* (Go's M) drives a worker. A plain thread that calls in gets a fiber record of its own that parks by
- * sleeping in a futex, so code above never asks who it runs on: weft__self() is always somebody.
+ * THE THREE NOUNS. A *fiber* is the user's thread of control. A *worker* (Go's P) owns a run queue
+ * and timers; there are as many as cores. A *thread* (Go's M) drives a worker. A plain thread that
+ * calls in gets a fiber record of its own that parks by sleeping in a futex, so code above never
+ * asks who it runs on: weft__self() is always somebody.
  *
- * THE WAY OF A WAIT. Code that must wait links a node (on its own stack) into the object's queue under the object's lock,
- * and calls weft__park with a *commit* function that releases that lock. The scheduler picks a successor, switches to it, and the
- * SUCCESSOR's side runs the commit, once the leaver's registers are safely on its stack: from that instant another thread
- * may resume the leaver. A waker, holding the object's lock, unlinks the node, claims the fiber (weft__claim: exactly one of several
- * wakers wins), leaves a result, and calls weft__ready.
+ * THE WAY OF A WAIT. Code that must wait links a node (on its own stack) into the object's queue
+ * under the object's lock, and calls weft__park with a *commit* function that releases that lock.
+ * The scheduler picks a successor, switches to it, and the SUCCESSOR's side runs the commit, once
+ * the leaver's registers are safely on its stack: from that instant another thread may resume the
+ * leaver. A waker, holding the object's lock, unlinks the node, claims the fiber (weft__claim:
+ * exactly one of several wakers wins), leaves a result, and calls weft__ready.
  *
  *      parker F               successor's side         waker
  *      lock obj
@@ -21,22 +24,26 @@
  *                                                       F->wake_result = …; unlock obj
  *      <──────────────────────────────────────────────  weft__ready(F)
  *
- * CANCELLATION needs no registration at a park. A context knows the fibers that run under it; ending it calls weft__interrupt on each, which
- * sets a sticky bit in the fiber's wake word and, if the fiber is parked in a cancellable wait, claims it. The bit is a hint:
- * whoever finds it asks the context itself (weft__cancelled, a hook that ctx sets).
+ * CANCELLATION needs no registration at a park. A context knows the fibers that run under it;
+ * ending it calls weft__interrupt on each, which sets a sticky bit in the fiber's wake word and, if
+ * the fiber is parked in a cancellable wait, claims it. The bit is a hint: whoever finds it asks
+ * the context itself (weft__cancelled, a hook that ctx sets).
  *
- * The wake word (fiber.wake):   RUN ──(successor)──> WAIT or WAIT_HARD ──(claim)──> RUN        | INTERRUPT may be set at any time
+ * The wake word (fiber.wake):   RUN ──(successor)──> WAIT or WAIT_HARD ──(claim)──> RUN        |
+ * INTERRUPT may be set at any time
  *
- * S1  Every waker reaches a fiber through a node that it found linked under the object's lock, and unlinks it; a parker that was woken by
- *     someone else removes its remaining nodes under their locks before it goes on. So nobody holds a stale fiber.
- * S2  Only the winner of weft__claim writes wake_result and calls weft__ready, once.
- * S3  Between weft__enter and weft__leave the thread is never stopped by the monitor and never loses its worker. Locks of
- *     the runtime are taken only in there. Every public function that touches the runtime is enter ... leave.
- * S4  No runtime lock is held across weft__park except the ones that its commit releases.
- * S5  After weft__park the OS thread may be another: no thread-local, no errno, no pthread_self() may be kept across it.
+ * S1  Every waker reaches a fiber through a node that it found linked under the object's lock, and
+ * unlinks it; a parker that was woken by someone else removes its remaining nodes under their locks
+ * before it goes on. So nobody holds a stale fiber. S2  Only the winner of weft__claim writes
+ * wake_result and calls weft__ready, once. S3  Between weft__enter and weft__leave the thread is
+ * never stopped by the monitor and never loses its worker. Locks of the runtime are taken only in
+ * there. Every public function that touches the runtime is enter ... leave. S4  No runtime lock is
+ * held across weft__park except the ones that its commit releases. S5  After weft__park the OS
+ * thread may be another: no thread-local, no errno, no pthread_self() may be kept across it.
  *
- * Who may call what: everything here from a fiber or a plain thread, inside enter/leave. From a timer callback or the poller (they run on a
- * worker's idle stack): weft__claim, weft__ready, weft__interrupt, weft__spawn, weft__timer_*: never weft__park.
+ * Who may call what: everything here from a fiber or a plain thread, inside enter/leave. From a
+ * timer callback or the poller (they run on a worker's idle stack): weft__claim, weft__ready,
+ * weft__interrupt, weft__spawn, weft__timer_*: never weft__park.
  */
 #ifndef WEFT_SCHED_H
 #define WEFT_SCHED_H
@@ -105,15 +112,16 @@ struct weft__fiber {
     uint16_t flags;         /* WEFT__F_* */
     uint16_t held_locks;    /* mutexes held now: diagnosis */
     int saved_errno;
-    uint32_t slot; /* index of its stack in the arenas */
-    void *wake_arg; /* left by the claimer: which node, which case */
+    uint32_t slot;            /* index of its stack in the arenas */
+    void *wake_arg;           /* left by the claimer: which node, which case */
     struct weft__fiber *next; /* run queue and free list */
-    struct weft__thread *bound; /* preempted: the thread that sleeps in the handler with this fiber on it */
+    struct weft__thread
+        *bound; /* preempted: the thread that sleeps in the handler with this fiber on it */
 
     /* the park record: written at each park, read by dumps */
     const void *park_object;
     void *park_caller;
-    int64_t park_since_ns; /* coarse clock */
+    int64_t park_since_ns;        /* coarse clock */
     _Atomic uint32_t park_reason; /* enum weft__reason */
     _Atomic uint32_t thread_wake; /* plain threads: the futex they sleep on */
 
@@ -127,26 +135,28 @@ struct weft__fiber {
     struct weft__scope *scope;
     struct weft__node scope_link;
     void *defers; /* registration list: scopes, defers, try blocks */
-    void *ext;    /* names, labels: struct weft__fiber_ext, made on demand by ctx/fiber.c; freed at exit via on_exit */
+    void *ext;    /* names, labels: struct weft__fiber_ext, made on demand by ctx/fiber.c; freed at
+                     exit via on_exit */
 
     uint64_t id;
     void *spawn_site;
     uint64_t parent_id;
-    char *stack_low; /* lowest usable address (above the guard) */
+    char *stack_low;     /* lowest usable address (above the guard) */
     void *eh_globals[2]; /* C++ exception state, swapped with the fiber */
-    void *sanitizer; /* TSan's fiber, ASan's fake stack */
+    void *sanitizer;     /* TSan's fiber, ASan's fake stack */
 };
 
-enum { /* fiber.flags */
-    WEFT__F_THREAD = 1,  /* a plain thread's record: parks in a futex */
-    WEFT__F_IDLE = 2,    /* a worker thread's idle stack: must not park */
-    WEFT__F_SYSTEM = 4,  /* the runtime's own: not counted as live for deadlock and drain */
-    WEFT__F_SHIELD = 8,  /* cancellation does not reach it (ctx's shield) */
+enum {                  /* fiber.flags */
+    WEFT__F_THREAD = 1, /* a plain thread's record: parks in a futex */
+    WEFT__F_IDLE = 2,   /* a worker thread's idle stack: must not park */
+    WEFT__F_SYSTEM = 4, /* the runtime's own: not counted as live for deadlock and drain */
+    WEFT__F_SHIELD = 8, /* cancellation does not reach it (ctx's shield) */
 };
 
-struct weft__thread { /* hot part; the rest is in sched/worker.h */
+struct weft__thread {       /* hot part; the rest is in sched/worker.h */
     _Atomic uint32_t in_rt; /* inside the runtime: the monitor keeps off [mo:inrt] */
-    _Atomic uint32_t attention; /* non-zero: enter takes the slow path (lost its worker, or asked to yield) */
+    _Atomic uint32_t
+        attention; /* non-zero: enter takes the slow path (lost its worker, or asked to yield) */
     struct weft__fiber *cur;
     _Atomic(struct weft__worker *) worker;
 };
@@ -155,7 +165,8 @@ struct weft__thread { /* hot part; the rest is in sched/worker.h */
 void weft__enter_slow(struct weft__thread *t);
 struct weft__thread *weft__attach_thread(void);
 
-/** Enters the runtime; returns the current fiber (of a plain thread: its own record, made at its first call). */
+/** Enters the runtime; returns the current fiber (of a plain thread: its own record, made at its
+ * first call). */
 static inline struct weft__fiber *weft__enter(void)
 {
     struct weft__thread *t = weft__arch_thread();
@@ -177,8 +188,9 @@ static inline void weft__leave(void)
     at_store_rel(&t->in_rt, 0); /* [mo:inrt] */
 }
 
-/** The current fiber without entering (valid until the next call that may park: it is the same fiber always, so in truth
- *  valid on this fiber for ever). NULL on a thread that never called in. */
+/** The current fiber without entering (valid until the next call that may park: it is the same
+ * fiber always, so in truth valid on this fiber for ever). NULL on a thread that never called in.
+ */
 static inline struct weft__fiber *weft__self(void)
 {
     struct weft__thread *t = weft__arch_thread();
@@ -188,18 +200,21 @@ static inline struct weft__fiber *weft__self(void)
 /* ---- waiting and waking ---- */
 enum { WEFT__PARK_HARD = 1 }; /* not a cancellation point */
 
-/** What weft__park returns when a context's end, and not a waker, ended the wait. The caller then removes its nodes and asks weft__cancelled. */
+/** What weft__park returns when a context's end, and not a waker, ended the wait. The caller then
+ * removes its nodes and asks weft__cancelled. */
 enum { WEFT__INTERRUPTED = -0x7fff };
 
 /**
- * Parks the current fiber. commit (may be NULL) runs on the successor's side after the fiber is safely parked: it unlocks, or
- * arms a timer, or publishes the fiber. @caller: __builtin_return_address(0) of the public function, for dumps.
- * Returns the claimer's wake_result, or WEFT__INTERRUPTED (never with WEFT__PARK_HARD).
+ * Parks the current fiber. commit (may be NULL) runs on the successor's side after the fiber is
+ * safely parked: it unlocks, or arms a timer, or publishes the fiber. @caller:
+ * __builtin_return_address(0) of the public function, for dumps. Returns the claimer's wake_result,
+ * or WEFT__INTERRUPTED (never with WEFT__PARK_HARD).
  */
 int weft__park(enum weft__reason reason, const void *object, void *caller, unsigned flags,
     weft__commit_fn commit, void *arg);
 
-/** One waker among several: true for exactly one. Then write wake_result/wake_arg, then weft__ready. */
+/** One waker among several: true for exactly one. Then write wake_result/wake_arg, then
+ * weft__ready. */
 static inline bool weft__claim(struct weft__fiber *f)
 {
     uint32_t w = at_load(&f->wake);
@@ -210,24 +225,28 @@ static inline bool weft__claim(struct weft__fiber *f)
     return true;
 }
 
-/** Makes a claimed fiber runnable: next on this worker (a hand-off), or wherever fits from elsewhere. */
+/** Makes a claimed fiber runnable: next on this worker (a hand-off), or wherever fits from
+ * elsewhere. */
 void weft__ready(struct weft__fiber *f);
 /** As weft__ready but to the queue's tail: for waking many at once. */
 void weft__ready_tail(struct weft__fiber *f);
 
-/** A context above f has ended: sets the sticky bit, and ends f's wait if it is cancellable. f must be kept alive by the caller
- *  (it is linked to a context whose lock is held). */
+/** A context above f has ended: sets the sticky bit, and ends f's wait if it is cancellable. f must
+ * be kept alive by the caller (it is linked to a context whose lock is held). */
 void weft__interrupt(struct weft__fiber *f);
 
-/** 0, or -ECANCELED / -ETIMEDOUT if f's current context has ended and is not shielded. One load when nothing happened. */
+/** 0, or -ECANCELED / -ETIMEDOUT if f's current context has ended and is not shielded. One load
+ * when nothing happened. */
 extern int (*weft__cancelled_hook)(struct weft__fiber *f);
 static inline int weft__cancelled(struct weft__fiber *f)
 {
-    if (__builtin_expect(!(at_load_rlx(&f->wake) & WEFT__WAKE_INTERRUPT), 1)) /* [mo:alone: a hint, re-checked at the park] */
+    if (__builtin_expect(!(at_load_rlx(&f->wake) & WEFT__WAKE_INTERRUPT),
+            1)) /* [mo:alone: a hint, re-checked at the park] */
         return 0;
     return weft__cancelled_hook ? weft__cancelled_hook(f) : 0;
 }
-/** Forgets the bit (the context that ended is no longer this fiber's). Only by f itself; re-check weft__cancelled_hook after it. */
+/** Forgets the bit (the context that ended is no longer this fiber's). Only by f itself; re-check
+ * weft__cancelled_hook after it. */
 static inline void weft__interrupt_clear(struct weft__fiber *f)
 {
     at_and(&f->wake, ~(uint32_t)WEFT__WAKE_INTERRUPT);
@@ -248,42 +267,49 @@ struct weft__spawn {
     void (*on_exit)(struct weft__fiber *f, int result);
     void *spawn_site;
     uint16_t flags;
-    /** Called on the new fiber before it becomes runnable (link it to scope and context). May be NULL. */
+    /** Called on the new fiber before it becomes runnable (link it to scope and context). May be
+     * NULL. */
     void (*prepare)(struct weft__fiber *f, void *prepare_arg);
     void *prepare_arg;
 };
-/** Makes a fiber and makes it runnable (it runs next on this worker). 0; -ENOMEM; -EAGAIN at the limit of fibers; -ESHUTDOWN when no
- *  runtime runs. On failure nothing was called. */
+/** Makes a fiber and makes it runnable (it runs next on this worker). 0; -ENOMEM; -EAGAIN at the
+ * limit of fibers; -ESHUTDOWN when no runtime runs. On failure nothing was called. */
 int weft__spawn(const struct weft__spawn *s, struct weft__fiber **ret_fiber);
 /** Ends the current fiber here and now (its on_exit runs first). */
 _Noreturn void weft__fiber_finish(int result);
 
-/** Visits every live fiber (racy snapshot: a fiber may end meanwhile, its record stays readable). fn returns false to stop. */
+/** Visits every live fiber (racy snapshot: a fiber may end meanwhile, its record stays readable).
+ * fn returns false to stop. */
 void weft__fibers_each(bool (*fn)(struct weft__fiber *f, void *arg), void *arg);
 
 /* ---- timers: one heap a worker ---- */
 struct weft__timer {
     int64_t when_ns;
-    /** locked kind: called under the heap's lock, must only claim and ready, and the timer is not touched after it.
-     *  other kind: called unlocked on a worker's idle stack; may not park; the timer is not touched after it either. */
+    /** locked kind: called under the heap's lock, must only claim and ready, and the timer is not
+     * touched after it. other kind: called unlocked on a worker's idle stack; may not park; the
+     * timer is not touched after it either. */
     void (*fn)(struct weft__timer *t, void *arg);
     void *arg;
     bool locked;
-    _Atomic(void *) heap; /* the heap it is in, NULL: not pending */
+    _Atomic(void *) heap;                       /* the heap it is in, NULL: not pending */
     struct weft__timer *child, *sibling, *prev; /* pairing heap */
 };
-/** Arms t (not pending) for when_ns. Fields fn, arg, locked set by the caller. Never fails, never allocates. */
+/** Arms t (not pending) for when_ns. Fields fn, arg, locked set by the caller. Never fails, never
+ * allocates. */
 void weft__timer_start(struct weft__timer *t, int64_t when_ns);
-/** True: it was pending and will not fire. False: never started, or fn has run (locked kind: entirely; other kind: at least begun). */
+/** True: it was pending and will not fire. False: never started, or fn has run (locked kind:
+ * entirely; other kind: at least begun). */
 bool weft__timer_stop(struct weft__timer *t);
 
 /* ---- clock ---- */
-/** The coarse clock: CLOCK_MONOTONIC as of the last tick (1 ms while busy). For records, never for deadlines. */
+/** The coarse clock: CLOCK_MONOTONIC as of the last tick (1 ms while busy). For records, never for
+ * deadlines. */
 int64_t weft__coarse_ns(void);
 
 /* ---- the poller seam: io sets it; without it idle threads sleep in a futex ---- */
 struct weft__poller {
-    /** Waits up to timeout_ns (0: no wait, -1: for ever) and calls weft__claim/weft__ready_tail for what is due. Returns the number made ready. */
+    /** Waits up to timeout_ns (0: no wait, -1: for ever) and calls weft__claim/weft__ready_tail for
+     * what is due. Returns the number made ready. */
     int (*wait)(int64_t timeout_ns);
     /** Ends a wait in progress (or the next one) early; any thread. */
     void (*wake)(void);
@@ -291,11 +317,13 @@ struct weft__poller {
     unsigned (*waiters)(void);
 };
 void weft__poller_set(const struct weft__poller *p);
-/** Adjusts the count of things that can wake a fiber from outside (a file thread's request, a signal channel): keeps deadlock detection quiet. */
+/** Adjusts the count of things that can wake a fiber from outside (a file thread's request, a
+ * signal channel): keeps deadlock detection quiet. */
 void weft__outside_add(int n);
 
 /* ---- blocking calls ---- */
-/** A call that may block the thread follows: others may take the worker. Between begin and end no runtime call. */
+/** A call that may block the thread follows: others may take the worker. Between begin and end no
+ * runtime call. */
 void weft__blocking_begin(void);
 void weft__blocking_end(void);
 
@@ -310,21 +338,26 @@ struct weft__sched_opts {
     int preempt_signal;   /* 0: SIGURG */
 };
 /**
- * Runs entry on a fiber, with the calling thread as one of the runtime's, until it has returned, `finish` (called on that fiber with its
- * result; may be NULL: ends the root context) has run and the other fibers have drained. 0 and *ret_result, or -EBUSY (already running), -EDEADLK (called on a fiber), -EINVAL,
- * -ENOMEM, -EAGAIN; -ETIMEDOUT when fibers were left over (they never run again).
+ * Runs entry on a fiber, with the calling thread as one of the runtime's, until it has returned,
+ * `finish` (called on that fiber with its result; may be NULL: ends the root context) has run and
+ * the other fibers have drained. 0 and *ret_result, or -EBUSY (already running), -EDEADLK (called
+ * on a fiber), -EINVAL, -ENOMEM, -EAGAIN; -ETIMEDOUT when fibers were left over (they never run
+ * again).
  */
-int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft__fiber *, void *), void *prepare_arg,
-    void (*finish)(int result), const struct weft__sched_opts *opts, int *ret_result);
+int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft__fiber *, void *),
+    void *prepare_arg, void (*finish)(int result), const struct weft__sched_opts *opts,
+    int *ret_result);
 bool weft__sched_running(void);
 
 struct weft__stats {
-    uint64_t switches, parks[WEFT__WAIT_COUNT], spawns, steals, wakeups, preemptions, retakes, polls;
+    uint64_t switches, parks[WEFT__WAIT_COUNT], spawns, steals, wakeups, preemptions, retakes,
+        polls;
     uint64_t fibers_live, stack_bytes;
     unsigned workers, threads, threads_idle;
 };
 void weft__stats_read(struct weft__stats *ret);
 
-/** Called with every fiber asleep for good; set by diag to print stacks. May return (foreign threads exist: only a report). */
+/** Called with every fiber asleep for good; set by diag to print stacks. May return (foreign
+ * threads exist: only a report). */
 extern void (*weft__deadlock_hook)(bool fatal);
 #endif

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * fiber.c - making and ending fibers, and the words for their states.
+ *
+ *      weft__spawn ──> RUNNABLE ──pick──> RUNNING ──park──> WAITING ──ready──> RUNNABLE
+ *                          ^                │ │
+ *                          └──yield, preempt┘ └──return / weft__fiber_finish──> DEAD, stack to the
+ * free list
+ *
+ * The stack's top holds the record; below it the copied argument; below that the first frame. A
+ * spawn touches one page. The limit of fibers is counted down in batches (sched.fibers_left,
+ * worker.budget), so it costs no shared write a spawn.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/fatal.h"
+#include "sched/sanitize.h"
+#include "sched/worker.h"
+
+static const char *const reasons[WEFT__WAIT_COUNT] = {
+    [WEFT__WAIT_NONE] = "none",
+    [WEFT__WAIT_CHAN_RECV] = "chan receive",
+    [WEFT__WAIT_CHAN_SEND] = "chan send",
+    [WEFT__WAIT_CHAN_RECV_NIL] = "chan receive (nil chan)",
+    [WEFT__WAIT_CHAN_SEND_NIL] = "chan send (nil chan)",
+    [WEFT__WAIT_SELECT] = "select",
+    [WEFT__WAIT_SELECT_EMPTY] = "select (no cases)",
+    [WEFT__WAIT_SLEEP] = "sleep",
+    [WEFT__WAIT_MUTEX] = "mutex lock",
+    [WEFT__WAIT_RWMUTEX_R] = "rwmutex rlock",
+    [WEFT__WAIT_RWMUTEX_W] = "rwmutex lock",
+    [WEFT__WAIT_COND] = "cond wait",
+    [WEFT__WAIT_WAITGROUP] = "waitgroup wait",
+    [WEFT__WAIT_ONCE] = "once",
+    [WEFT__WAIT_SEMA] = "semaphore acquire",
+    [WEFT__WAIT_BARRIER] = "barrier wait",
+    [WEFT__WAIT_SCOPE] = "scope join",
+    [WEFT__WAIT_CTX] = "context wait",
+    [WEFT__WAIT_IO_READ] = "IO read",
+    [WEFT__WAIT_IO_WRITE] = "IO write",
+    [WEFT__WAIT_FILE] = "file operation",
+    [WEFT__WAIT_RESOLVE] = "name resolution",
+    [WEFT__WAIT_OTHER] = "other",
+};
+
+const char *weft__reason_name(enum weft__reason r)
+{
+    return (unsigned)r < WEFT__WAIT_COUNT ? reasons[r] : "?";
+}
+
+const char *weft__state_name(enum weft__state s)
+{
+    static const char *const names[] = {"dead", "idle", "runnable", "running", "waiting"};
+    return (unsigned)s < 5 ? names[s] : "?";
+}
+
+static void fiber_start(void *arg)
+{
+    struct weft__fiber *f = arg;
+    struct weft__mach *m = weft__mach_self();
+    weft__sanitize_arrive(f);
+    *m->errno_at = 0;
+    if (m->eh_at)
+        m->eh_at[0] = m->eh_at[1] = NULL;
+    weft__after_switch(m);
+    weft__leave();
+    int rc = f->entry(f->arg);
+    weft__enter();
+    weft__fiber_finish(rc);
+}
+
+/* One from the worker's share of the limit, refilled from the whole. */
+static bool budget_take(struct weft__worker *w)
+{
+    struct weft__sched *s = &weft__sched;
+    unsigned want = w ? s->batch : 1;
+    if (w && w->budget > 0) {
+        w->budget--;
+        return true;
+    }
+    int64_t left = at_load(&s->fibers_left);
+    do {
+        if (left <= 0)
+            return false;
+        want = left < want ? (unsigned)left : want;
+    } while (!at_cas(&s->fibers_left, &left, left - want));
+    if (w)
+        w->budget += want - 1;
+    return true;
+}
+
+static void budget_give(struct weft__worker *w)
+{
+    struct weft__sched *s = &weft__sched;
+    if (!w) {
+        at_add(&s->fibers_left, 1);
+        return;
+    }
+    if (++w->budget >= 2 * s->batch) {
+        w->budget -= s->batch;
+        at_add(&s->fibers_left, s->batch);
+    }
+}
+
+static uint64_t new_id(struct weft__worker *w)
+{
+    if (!w)
+        return at_add(&weft__sched.next_id, 1) + 1;
+    if (w->next_id == w->last_id) {
+        w->next_id = at_add(&weft__sched.next_id, 1024) + 1;
+        w->last_id = w->next_id + 1024;
+    }
+    return w->next_id++;
+}
+
+static void record_init(struct weft__fiber *f, const struct weft__spawn *s)
+{
+    uint32_t slot = f->slot;
+    char *low = f->stack_low;
+    memset(f, 0, sizeof *f);
+    f->slot = slot;
+    f->stack_low = low;
+    f->entry = s->entry;
+    f->arg = s->arg;
+    f->on_exit = s->on_exit;
+    f->spawn_site = s->spawn_site;
+    f->flags = s->flags;
+}
+
+int weft__spawn(const struct weft__spawn *s, struct weft__fiber **ret_fiber)
+{
+    struct weft__sched *k = &weft__sched;
+    struct weft__mach *m = weft__mach_self();
+    struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
+    struct weft__fiber *f;
+    if (__builtin_expect(!at_load(&k->running) || at_load(&k->stopping), 0))
+        return -ESHUTDOWN;
+    if (!budget_take(w))
+        return -EAGAIN;
+    int rc = weft__stack_alloc(
+        w ? &w->stacks : NULL, s->stack_bytes ? s->stack_bytes : k->stack_bytes, &f);
+    if (rc < 0) {
+        budget_give(w);
+        return rc;
+    }
+    record_init(f, s);
+    f->id = new_id(w);
+    f->parent_id = m ? m->t.cur->id : 0;
+    char *top = weft__stack_top(f);
+    if (s->copy) {
+        size_t align = s->copy_align > 16 ? s->copy_align : 16;
+        top = (char *)(((uintptr_t)top - s->copy_bytes) & ~(uintptr_t)(align - 1));
+        if (top < f->stack_low + 8192) {
+            weft__stack_free(w ? &w->stacks : NULL, f);
+            budget_give(w);
+            return -E2BIG;
+        }
+        memcpy(top, s->copy, s->copy_bytes);
+        f->arg = top;
+    }
+    f->sp = weft__arch_stack_init(top, fiber_start, f);
+    weft__sanitize_new(f);
+    if (s->prepare)
+        s->prepare(f, s->prepare_arg);
+    weft__stack_mark_live(f);
+    if (w)
+        w->spawns++;
+    if (ret_fiber)
+        *ret_fiber = f;
+    weft__ready(f);
+    return 0;
+}
+
+void weft__fiber_finish(int result)
+{
+    struct weft__fiber *f = weft__self();
+    if (f->on_exit)
+        f->on_exit(f, result);
+    struct weft__mach *m = weft__mach_self();
+    at_store(&f->state, (uint32_t)WEFT__DEAD);
+    budget_give(weft__mach_worker(m));
+    weft__exit_switch(f);
+    __builtin_unreachable();
+}
+
+void weft__fibers_each(bool (*fn)(struct weft__fiber *f, void *arg), void *arg)
+{
+    weft__stack_each(fn, arg);
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * mach.c - OS threads of the runtime: making, binding, sleeping; plain threads that call in; the
+ * spawner.
+ *
+ * Only the spawner, a thread of its own, makes threads. pthread_create allocates, and an
+ * allocator's lock may be held by a fiber that the monitor stopped in its signal handler: whoever
+ * waits for that lock must not hold a worker, or nobody could ever run the fiber that would release
+ * it. The spawner holds nothing, so it may wait.
+ *
+ * A plain thread gets a mach of its own at its first call (foreign = true): no worker, and the
+ * "idle" record is its fiber. It is freed when the thread ends.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fatal.h"
+#include "sched/sanitize.h"
+#include "sched/worker.h"
+
+enum { ALT_STACK_BYTES = 64 << 10, MACH_STACK_BYTES = 512 << 10 };
+
+static pthread_key_t foreign_key;
+static pthread_once_t foreign_once = PTHREAD_ONCE_INIT;
+
+/* The C++ runtime's per-thread exception state, where there is one. */
+extern void *__cxa_get_globals(void) __attribute__((weak));
+
+struct weft__mach *weft__mach_new(void)
+{
+    struct weft__mach *m =
+        mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (m == MAP_FAILED)
+        return NULL;
+    m->idle.flags = WEFT__F_IDLE;
+    m->gathered_tail = &m->gathered;
+    m->t.cur = &m->idle;
+    return m;
+}
+
+static int *errno_address(void)
+{
+    return &errno;
+}
+
+static void alt_stack_install(struct weft__mach *m)
+{
+    size_t bytes = ALT_STACK_BYTES;
+    void *p = mmap(
+        NULL, bytes + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (p == MAP_FAILED)
+        weft__fatal("no memory for a signal stack");
+    mprotect(p, 4096, PROT_NONE);
+    stack_t ss = {.ss_sp = (char *)p + 4096, .ss_size = bytes};
+    m->alt_stack = p;
+    sigaltstack(&ss, &m->old_alt);
+}
+
+void weft__mach_bind(struct weft__mach *m)
+{
+    int *(*volatile address)(void) = errno_address;
+    m->errno_at = address();
+    m->eh_at = __cxa_get_globals ? (void **)__cxa_get_globals() : NULL;
+    m->pthread = pthread_self();
+    m->tid = (int)weft__syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    weft__sanitize_thread(&m->idle);
+    if (!m->foreign)
+        alt_stack_install(m);
+    weft__tls_thread = &m->t;
+}
+
+void weft__mach_unbind(struct weft__mach *m)
+{
+    weft__tls_thread = NULL;
+    if (m->alt_stack) {
+        sigaltstack(&m->old_alt, NULL);
+        munmap(m->alt_stack, ALT_STACK_BYTES + 4096);
+        m->alt_stack = NULL;
+    }
+}
+
+void weft__mach_wake(struct weft__mach *m)
+{
+    at_store(&m->wake, 1);
+    weft__futex_wake(&m->wake, 1);
+}
+
+void weft__mach_wait(struct weft__mach *m)
+{
+    while (at_load(&m->wake) == 0)
+        weft__futex_wait(&m->wake, 0, -1);
+    at_store(&m->wake, 0);
+}
+
+static void *mach_main(void *arg)
+{
+    struct weft__mach *m = arg;
+    weft__mach_bind(m);
+    at_store(&m->t.in_rt, 1);
+    weft__mach_loop(m);
+    weft__mach_unbind(m);
+    at_store(&m->exited, 1);
+    return NULL;
+}
+
+int weft__mach_spawn(void)
+{
+    struct weft__sched *s = &weft__sched;
+    pthread_attr_t attr;
+    struct weft__mach *m = weft__mach_new();
+    if (!m)
+        return -ENOMEM;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, MACH_STACK_BYTES);
+    weft__lock(&s->lock);
+    m->all_next = s->all_machs;
+    s->all_machs = m;
+    s->machs++;
+    weft__unlock(&s->lock);
+    int rc = pthread_create(&m->pthread, &attr, mach_main, m);
+    pthread_attr_destroy(&attr);
+    if (rc != 0) {
+        weft__lock(&s->lock);
+        struct weft__mach **p = &s->all_machs;
+        while (*p != m)
+            p = &(*p)->all_next;
+        *p = m->all_next;
+        s->machs--;
+        weft__unlock(&s->lock);
+        munmap(m, sizeof *m);
+    }
+    return -rc;
+}
+
+/* ---- the spawner ---- */
+
+void weft__spawner_request(void)
+{
+    struct weft__sched *s = &weft__sched;
+    if (at_xchg(&s->want_mach, 1) == 0) {
+        at_store(&s->spawner_wake, 1);
+        weft__futex_wake(&s->spawner_wake, 1);
+    }
+}
+
+static void make_one(struct weft__sched *s)
+{
+    static _Atomic uint32_t told;
+    weft__lock(&s->lock);
+    bool enough = s->idle_mach_count > 0;
+    bool full = s->machs >= s->max_threads;
+    weft__unlock(&s->lock);
+    at_store(&s->want_mach, 0);
+    if (enough)
+        return;
+    int rc = full ? -EAGAIN : weft__mach_spawn();
+    if (rc < 0 && at_xchg(&told, 1) == 0)
+        weft__eprintf("weft: cannot make another thread (%s): blocking calls and busy loops hold "
+                      "their workers "
+                      "until they end; raise max_threads or RLIMIT_NPROC\n",
+            full ? "the limit max_threads is reached" : strerror(-rc));
+}
+
+void *weft__spawner_main(void *arg)
+{
+    struct weft__sched *s = arg;
+    s->spawner_tid = (int)weft__syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    while (!at_load(&s->stopping)) {
+        if (at_load(&s->want_mach))
+            make_one(s);
+        while (at_load(&s->spawner_wake) == 0)
+            weft__futex_wait(&s->spawner_wake, 0, -1);
+        at_store(&s->spawner_wake, 0);
+    }
+    return NULL;
+}
+
+/* ---- plain threads ---- */
+
+static void foreign_end(void *arg)
+{
+    struct weft__mach *m = arg;
+    at_sub(&weft__sched.foreign, 1);
+    weft__mach_unbind(m);
+    munmap(m, sizeof *m);
+}
+
+static void foreign_key_make(void)
+{
+    pthread_key_create(&foreign_key, foreign_end);
+}
+
+struct weft__thread *weft__attach_thread(void)
+{
+    struct weft__mach *m = weft__mach_new();
+    if (!m)
+        weft__fatal("no memory for a thread's record");
+    pthread_once(&foreign_once, foreign_key_make);
+    m->foreign = true;
+    m->idle.flags = WEFT__F_THREAD;
+    m->idle.id = at_add(&weft__sched.next_id, 1) + 1;
+    at_store(&m->idle.state, (uint32_t)WEFT__RUNNING);
+    weft__mach_bind(m);
+    pthread_setspecific(foreign_key, m);
+    at_add(&weft__sched.foreign, 1);
+    return &m->t;
+}

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * monitor.c - the thread that keeps one fiber from stopping the others.
+ *
+ * While any worker is busy it wakes each millisecond: publishes the coarse clock, pokes sleepers
+ * whose timers are due, and looks at each worker. A worker whose pick count has not moved for a
+ * slice, and that has other work waiting, is held by its fiber:
+ *
+ *   blocked in the kernel  (the thread's CPU clock stands still, or it said weft_blocking_begin):
+ * the worker is taken from it silently. The thread finds out at its next entry to the runtime
+ * (attention = LOST). No signal, so no EINTR. burning CPU            first asked to yield at its
+ * next entry (attention = YIELD); a slice later signalled. The handler gives the worker to a spare
+ * thread and sleeps, with the fiber on it, until the fiber is chosen again: any C code may be
+ * stopped there, as its thread keeps its locks and thread-locals.
+ *
+ * M1  The monitor never allocates, makes no thread, and signals only while a thread is parked to
+ * take the worker. M2  Ownership: take_worker sets LOST, issues membarrier, then reads in_rt. The
+ * thread stores in_rt = 1, then reads attention, with only a compiler fence between. After the
+ * barrier either the monitor sees in_rt = 1 and lets go, or the thread sees LOST and waits for
+ * mach.lock, under which the decision is made [mo:inrt]. M3  The handler does nothing if its thread
+ * is inside the runtime, has no worker, or runs another pick than the one signalled for. M4  With
+ * all workers idle the monitor sleeps for good (weft__monitor_kick wakes it): an idle program costs
+ * nothing.
+ *
+ * One race stays: a thread that enters a system call between the monitor's look and the signal may
+ * see EINTR (SA_RESTART covers most calls). Measured in tests/stress.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "base/fatal.h"
+#include "sched/worker.h"
+
+enum { TICK_NS = 1000000, SLICE_NS = 10000000, MAX_PREEMPTED = 256 };
+enum { PHASE_NONE, PHASE_WATCHED, PHASE_ASKED, PHASE_SIGNALLED };
+
+static struct sigaction old_action;
+
+static int64_t thread_cpu_ns(struct weft__mach *m)
+{
+    struct timespec ts;
+    clockid_t clock;
+    if (pthread_getcpuclockid(m->pthread, &clock) != 0 || clock_gettime(clock, &ts) != 0)
+        return -1;
+    return ts.tv_sec * (int64_t)1000000000 + ts.tv_nsec;
+}
+
+static bool has_other_work(struct weft__worker *w)
+{
+    struct weft__sched *s = &weft__sched;
+    if (at_load(&w->next) || !weft__ring_empty(w) || at_load(&s->global_count))
+        return true;
+    if (at_load(&s->idle) > 0 && at_load(&s->poller))
+        return false; /* a sleeper serves timers and events */
+    return weft__earliest_timer() <= weft__coarse_ns() || (s->have_poll && s->poll.waiters() > 0) ||
+           at_load(&s->outside) > 0;
+}
+
+/* Somebody can take a worker over now. */
+static bool spare_ready(void)
+{
+    struct weft__sched *s = &weft__sched;
+    weft__lock(&s->lock);
+    bool spare = s->idle_mach_count > 0;
+    weft__unlock(&s->lock);
+    if (!spare && !at_load(&s->poller))
+        weft__spawner_request();
+    return spare || at_load(&s->poller);
+}
+
+static void release_and_wake(struct weft__worker *w)
+{
+    struct weft__sched *s = &weft__sched;
+    weft__lock(&s->lock);
+    weft__worker_release_locked(w);
+    weft__unlock(&s->lock);
+    at_fence();
+    weft__wake_one();
+}
+
+static void retake(struct weft__worker *w, struct weft__mach *m, uint32_t turns)
+{
+    struct weft__sched *s = &weft__sched;
+    weft__lock(&m->lock);
+    at_or(&m->t.attention, WEFT__ATT_LOST);
+    weft__syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0); /* M2 */
+    bool take = !at_load(&m->t.in_rt) && at_load(&m->t.worker) == w && w->turns == turns;
+    if (take) {
+        at_store(&m->t.worker, NULL);
+        at_add(&s->detached, 1);
+        m->detached = true;
+    } else {
+        at_and(&m->t.attention, ~(uint32_t)WEFT__ATT_LOST);
+    }
+    weft__unlock(&m->lock);
+    if (take) {
+        at_add(&s->retakes, 1);
+        release_and_wake(w);
+    }
+}
+
+static void signal_hog(struct weft__mach *m)
+{
+    struct weft__sched *s = &weft__sched;
+    if (at_load(&s->detached) >= MAX_PREEMPTED) {
+        at_add(&s->forgone, 1);
+        return;
+    }
+    weft__syscall(SYS_tgkill, getpid(), m->tid, s->preempt_signal, 0, 0, 0);
+}
+
+static void watch(struct weft__worker *w, int64_t now)
+{
+    struct weft__sched *s = &weft__sched;
+    struct weft__mach *m = at_load(&w->mach);
+    uint32_t turns = *(volatile uint32_t *)&w->turns;
+    if (!m || turns != w->seen_turns) {
+        w->seen_turns = turns;
+        w->seen_since_ns = now;
+        w->phase = PHASE_NONE;
+        return;
+    }
+    bool said = at_load(&m->blocking);
+    if (!said && now - w->seen_since_ns < SLICE_NS / 2)
+        return;
+    if (at_load(&m->t.in_rt) || !has_other_work(w) || !spare_ready())
+        return;
+    if (said) {
+        if (s->retake)
+            retake(w, m, turns);
+        return;
+    }
+    int64_t cpu = thread_cpu_ns(m);
+    if (w->phase == PHASE_NONE) {
+        w->phase = PHASE_WATCHED;
+        w->seen_cpu_ns = cpu;
+        w->seen_since_ns = now;
+        return;
+    }
+    int64_t wall = now - w->seen_since_ns, used = cpu - w->seen_cpu_ns;
+    if (wall < SLICE_NS / 4)
+        return;
+    if (used * 5 < wall) {
+        if (s->retake)
+            retake(w, m, turns);
+        return;
+    }
+    if (w->phase == PHASE_WATCHED) {
+        w->phase = PHASE_ASKED;
+        at_or(&m->t.attention, WEFT__ATT_YIELD);
+    } else if (s->preempt && wall >= SLICE_NS / 2) {
+        w->phase = PHASE_ASKED;
+        w->seen_since_ns = now;
+        w->seen_cpu_ns = cpu;
+        signal_hog(m);
+    }
+}
+
+static bool all_idle(void)
+{
+    return at_load(&weft__sched.idle) == weft__sched.workers;
+}
+
+static void serve_sleepers(int64_t now)
+{
+    struct weft__sched *s = &weft__sched;
+    if (at_load(&s->idle) == 0)
+        return;
+    int64_t first = weft__earliest_timer();
+    if (at_load(&s->poller)) {
+        if (first <= now || first < at_load(&s->poll_until))
+            weft__poller_poke();
+    } else if (first <= now || (s->have_poll && s->poll.waiters() > 0) ||
+               at_load(&s->global_count)) {
+        weft__wake_one();
+    }
+}
+
+void weft__monitor_kick(void)
+{
+    struct weft__sched *s = &weft__sched;
+    if (at_load(&s->monitor_asleep) && at_xchg(&s->monitor_asleep, 0)) {
+        at_store(&s->monitor_wake, 1);
+        weft__futex_wake(&s->monitor_wake, 1);
+    }
+}
+
+static void sleep_while_idle(void)
+{
+    struct weft__sched *s = &weft__sched;
+    at_store(&s->monitor_wake, 0);
+    at_store(&s->monitor_asleep, 1);
+    if (all_idle() && !at_load(&s->stopping))
+        while (at_load(&s->monitor_wake) == 0)
+            weft__futex_wait(&s->monitor_wake, 0, -1);
+    at_store(&s->monitor_asleep, 0);
+}
+
+void *weft__monitor_main(void *arg)
+{
+    struct weft__sched *s = arg;
+    _Atomic uint32_t never = 0;
+    int quiet = 0;
+    s->monitor_tid = (int)weft__syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    while (!at_load(&s->stopping)) {
+        int64_t now = weft__clock_ns();
+        at_store(&s->coarse_ns, now);
+        for (unsigned i = 0; i < s->workers; i++)
+            watch(&s->worker[i], now);
+        serve_sleepers(now);
+        quiet = all_idle() ? quiet + 1 : 0;
+        if (quiet > 5) {
+            sleep_while_idle();
+            quiet = 0;
+        } else {
+            weft__futex_wait(&never, 0, TICK_NS); /* the tick itself: time is what it waits for */
+        }
+    }
+    return NULL;
+}
+
+/* ---- the receiving side ---- */
+
+static void requeue_preempted(struct weft__mach *m, struct weft__worker *w, struct weft__fiber *f)
+{
+    struct weft__sched *s = &weft__sched;
+    f->bound = m;
+    m->detached = true;
+    at_add(&s->detached, 1);
+    weft__lock(&m->lock);
+    at_store(&m->t.worker, NULL);
+    weft__unlock(&m->lock);
+    at_store(&f->state, (uint32_t)WEFT__RUNNABLE);
+    weft__global_push(f);
+    release_and_wake(w);
+    weft__mach_wait(m); /* hand_to_bound gives it a worker */
+    f->bound = NULL;
+    at_store(&f->state, (uint32_t)WEFT__RUNNING);
+    m->detached = false;
+    at_sub(&s->detached, 1);
+}
+
+static void handler(int sig, siginfo_t *info, void *uc)
+{
+    struct weft__sched *s = &weft__sched;
+    struct weft__mach *m = weft__mach_self();
+    struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
+    if (!m || m->foreign || !w || at_load(&m->t.in_rt) || m->t.cur->flags & WEFT__F_IDLE ||
+        info->si_pid != getpid()) { /* M3 */
+        if (old_action.sa_flags & SA_SIGINFO && info->si_pid != getpid())
+            old_action.sa_sigaction(sig, info, uc);
+        return;
+    }
+    int saved = *m->errno_at;
+    at_store(&m->t.in_rt, 1);
+    at_compiler_fence();
+    if (w->phase == PHASE_ASKED && spare_ready() && has_other_work(w)) {
+        ucontext_t *u = uc;
+        w->phase = PHASE_SIGNALLED;
+        at_store(&m->sig_fp, (uintptr_t)u->uc_mcontext.gregs[REG_RBP]);
+        at_store(&m->sig_pc, (uintptr_t)u->uc_mcontext.gregs[REG_RIP]);
+        at_add(&s->preemptions, 1);
+        requeue_preempted(m, w, m->t.cur);
+        at_store(&m->sig_pc, 0);
+    }
+    *m->errno_at = saved;
+    at_compiler_fence();
+    at_store(&m->t.in_rt, 0);
+}
+
+int weft__preempt_install(int signal_number)
+{
+    struct sigaction sa = {
+        .sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    sigemptyset(&sa.sa_mask);
+    return sigaction(signal_number, &sa, &old_action) < 0 ? -errno : 0;
+}
+
+void weft__preempt_uninstall(void)
+{
+    sigaction(weft__sched.preempt_signal, &old_action, NULL);
+}
+
+/* ---- the slow entry: this thread lost its worker, or is asked to yield ---- */
+
+static void regain(struct weft__mach *m)
+{
+    struct weft__sched *s = &weft__sched;
+    weft__lock(&m->lock); /* M2: the monitor decides under it */
+    bool lost = at_load(&m->t.worker) == NULL;
+    at_and(&m->t.attention, ~(uint32_t)WEFT__ATT_LOST);
+    weft__unlock(&m->lock);
+    if (!lost)
+        return;
+    m->detached = false;
+    if (at_load(&s->stopping)) /* the runtime is gone; this fiber was left over and never goes on */
+        for (;;)
+            weft__futex_wait(&m->wake, 0, -1);
+    bool got = weft__mach_take_worker(m);
+    if (!got)
+        weft__requeue_global(m->t.cur); /* resumes on whichever thread picks it */
+    at_sub(&s->detached, 1);
+}
+
+void weft__enter_slow(struct weft__thread *t)
+{
+    struct weft__mach *m = (struct weft__mach *)(void *)t;
+    uint32_t a = at_load(&t->attention);
+    if (a & WEFT__ATT_LOST) {
+        regain(m);
+        m = weft__mach_self();
+    }
+    if (at_load(&m->t.attention) & WEFT__ATT_YIELD) {
+        at_and(&m->t.attention, ~(uint32_t)WEFT__ATT_YIELD);
+        if (!(m->t.cur->flags & (WEFT__F_IDLE | WEFT__F_THREAD)))
+            weft__yield();
+    }
+}
+
+void weft__blocking_begin(void)
+{
+    struct weft__mach *m = weft__mach_self();
+    if (m && !m->foreign)
+        at_store_rel(&m->blocking, 1); /* [mo:alone: a hint; the retake re-checks] */
+    weft__leave();
+}
+
+void weft__blocking_end(void)
+{
+    struct weft__mach *m = weft__mach_self(); /* the same thread: nothing parked in between */
+    if (m && !m->foreign)
+        at_store_rel(&m->blocking, 0); /* [mo:alone: a hint; the retake re-checks] */
+    weft__enter();
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * overflow.c - stack overflow told from other faults: the faulting address lies in the guard of a
+ * live fiber's slot.
+ *
+ * Runs on the thread's signal stack, calls nothing that allocates. Any other fault goes to the
+ * handler that was installed before, or, without one, the default action is restored and the
+ * instruction faults again, so cores and debuggers see the original fault.
+ */
+#include "sched/overflow.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/fatal.h"
+#include "sched/stack.h"
+#include "sched/worker.h"
+
+static struct sigaction old_segv, old_bus;
+
+static void pass_on(int sig, siginfo_t *info, void *uc, struct sigaction *old)
+{
+    if (old->sa_flags & SA_SIGINFO) {
+        old->sa_sigaction(sig, info, uc);
+    } else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN) {
+        old->sa_handler(sig);
+    } else {
+        sigaction(sig, old, NULL);
+    }
+}
+
+static void on_fault(int sig, siginfo_t *info, void *uc)
+{
+    bool guard = false;
+    struct weft__fiber *f = weft__stack_find((uintptr_t)info->si_addr, &guard);
+    if (f && guard) {
+        weft__eprintf("weft: fatal: stack overflow in fiber %llu: %zu KiB of stack are used up; "
+                      "spawn it with a larger "
+                      "stack_bytes, or look for deep recursion and large local arrays\n",
+            (unsigned long long)f->id, weft__stack_bytes(f) / 1024);
+        if (weft__fatal_hook)
+            weft__fatal_hook(2);
+        signal(SIGABRT, SIG_DFL);
+        raise(SIGABRT);
+    }
+    pass_on(sig, info, uc, sig == SIGSEGV ? &old_segv : &old_bus);
+}
+
+void weft__overflow_install(void)
+{
+    struct sigaction sa = {
+        .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGSEGV, &sa, &old_segv);
+    sigaction(SIGBUS, &sa, &old_bus);
+}
+
+void weft__overflow_uninstall(void)
+{
+    sigaction(SIGSEGV, &old_segv, NULL);
+    sigaction(SIGBUS, &old_bus, NULL);
+}

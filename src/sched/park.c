@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * park.c - leaving and coming back: the switch with the leaver's commit on the successor's side,
+ * park, ready, yield.
+ *
+ * The fast path of a channel hand-off: weft__ready puts the partner into the worker's next slot (a
+ * plain store), weft__park takes it out again and switches straight to it; no idle stack, no clock,
+ * no system call. Only with nothing to run, or every 61st pick (timers, global queue, poller,
+ * fairness to the ring), the idle stack runs and mach_loop decides.
+ *
+ * P1  mach.op/op_fiber/commit are set by the leaver just before the switch and consumed by
+ * weft__after_switch, which every arriving context calls first: resumed fibers in weft__switch_to,
+ * new fibers in their trampoline. P2  The leaver's wake word becomes WAIT before its commit runs,
+ * so whoever finds it through the unlocked object may claim it. P3  After P2 and the commit the
+ * leaver is not touched any more.
+ */
+#include "base/fatal.h"
+#include "sched/sanitize.h"
+#include "sched/worker.h"
+
+static void set_state(struct weft__fiber *f, enum weft__state s)
+{
+    at_store_rlx(&f->state, (uint32_t)s); /* [mo:alone: for dumps] */
+}
+
+/* Puts a runnable fiber where this mach's worker will find it soonest; without a worker, into the
+ * global queue. */
+static void enqueue(struct weft__mach *m, struct weft__fiber *f, bool hand_off)
+{
+    struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
+    set_state(f, WEFT__RUNNABLE);
+    if (!w) {
+        if (m && m->polling) {
+            f->next = NULL;
+            *m->gathered_tail = f;
+            m->gathered_tail = &f->next;
+            return;
+        }
+        weft__global_push(f);
+        at_fence();
+        weft__wake_for_surplus();
+        return;
+    }
+    if (hand_off) {
+        struct weft__fiber *old = at_load(&w->next);
+        if (!old) {
+            at_store_rel(&w->next,
+                f); /* [mo:next] only thieves write it meanwhile, and only NULL over non-NULL */
+            return;
+        }
+        old = at_xchg(&w->next, f);
+        if (!old)
+            return;
+        f = old;
+    }
+    weft__ring_push(w, f);
+    if (weft__sched.workers > 1) {
+        at_fence(); /* W4 */
+        weft__wake_for_surplus();
+    }
+}
+
+static void commit_park(struct weft__mach *m, struct weft__fiber *f, bool hard)
+{
+    uint32_t run = WEFT__WAKE_RUN;
+    weft__commit_fn commit = m->commit;
+    void *arg = m->commit_arg;
+    if (hard) {
+        at_or(&f->wake, WEFT__WAKE_WAIT_HARD);
+    } else if (!at_cas(
+                   &f->wake, &run, WEFT__WAKE_WAIT)) { /* the interrupt bit stands: do not wait */
+        f->wake_result = WEFT__INTERRUPTED;
+        if (commit)
+            commit(f, arg);
+        enqueue(m, f, true);
+        return;
+    }
+    if (commit)
+        commit(f, arg);
+}
+
+void weft__after_switch(struct weft__mach *m)
+{
+    struct weft__fiber *f = m->op_fiber;
+    enum weft__op op = m->op;
+    m->op = WEFT__OP_NONE;
+    switch (op) {
+    case WEFT__OP_NONE:
+        break;
+    case WEFT__OP_PARK:
+    case WEFT__OP_PARK_HARD:
+        commit_park(m, f, op == WEFT__OP_PARK_HARD);
+        break;
+    case WEFT__OP_YIELD:
+        enqueue(m, f, false);
+        break;
+    case WEFT__OP_GLOBAL:
+        set_state(f, WEFT__RUNNABLE);
+        weft__global_push(f);
+        at_fence();
+        weft__wake_for_surplus();
+        break;
+    case WEFT__OP_EXIT: {
+        struct weft__worker *w = weft__mach_worker(m);
+        weft__sanitize_end(f);
+        weft__stack_free(w ? &w->stacks : NULL, f);
+        break;
+    }
+    }
+}
+
+void weft__switch_to(struct weft__mach *m, struct weft__fiber *from, struct weft__fiber *to)
+{
+    from->saved_errno = *m->errno_at;
+    if (m->eh_at) {
+        from->eh_globals[0] = m->eh_at[0];
+        from->eh_globals[1] = m->eh_at[1];
+    }
+    m->t.cur = to;
+    set_state(to, WEFT__RUNNING);
+    weft__sanitize_leave(from, to, m->op == WEFT__OP_EXIT);
+    weft__arch_switch(&from->sp, to->sp);
+    m = weft__mach_self();
+    weft__sanitize_arrive(from);
+    *m->errno_at = from->saved_errno;
+    if (m->eh_at) {
+        m->eh_at[0] = from->eh_globals[0];
+        m->eh_at[1] = from->eh_globals[1];
+    }
+    weft__after_switch(m);
+}
+
+/* The next fiber without the idle stack's help; NULL: let the idle stack look. */
+static struct weft__fiber *pick(struct weft__worker *w)
+{
+    if (++w->turns % WEFT__POLL_TURNS == 0)
+        return NULL;
+    if (at_load_rlx(&w->heap.next_ns) <=
+        at_load_rlx(&weft__sched.coarse_ns)) /* [mo:alone: late by a tick at most] */
+        return NULL;
+    struct weft__fiber *f = at_load(&w->next);
+    if (f && at_cas(&w->next, &f, NULL))
+        return f->bound ? (weft__global_push(f), NULL) : f;
+    f = weft__ring_pop(w);
+    if (f && __builtin_expect(f->bound != NULL,
+                 0)) { /* only mach_loop can hand the worker to a sleeping thread */
+        weft__global_push(f);
+        return NULL;
+    }
+    return f;
+}
+
+static void leave(struct weft__mach *m, struct weft__fiber *f, enum weft__op op)
+{
+    struct weft__worker *w = weft__mach_worker(m);
+    struct weft__fiber *to = w ? pick(w) : NULL;
+    m->op = op;
+    m->op_fiber = f;
+    if (w)
+        w->switches++;
+    weft__switch_to(m, f, to ? to : &m->idle);
+}
+
+static int park_thread(struct weft__fiber *f, unsigned flags, weft__commit_fn commit, void *arg)
+{
+    uint32_t run = WEFT__WAKE_RUN;
+    at_store(&f->thread_wake, 0);
+    if (flags & WEFT__PARK_HARD) {
+        at_or(&f->wake, WEFT__WAKE_WAIT_HARD);
+    } else if (!at_cas(&f->wake, &run, WEFT__WAKE_WAIT)) {
+        f->wake_result = WEFT__INTERRUPTED;
+        at_store(&f->thread_wake, 1);
+    }
+    if (commit)
+        commit(f, arg);
+    while (at_load(&f->thread_wake) == 0)
+        weft__futex_wait(&f->thread_wake, 0, -1);
+    set_state(f, WEFT__RUNNING);
+    return f->wake_result;
+}
+
+int weft__park(enum weft__reason reason, const void *object, void *caller, unsigned flags,
+    weft__commit_fn commit, void *arg)
+{
+    struct weft__mach *m = weft__mach_self();
+    struct weft__fiber *f = m->t.cur;
+    f->park_object = object;
+    f->park_caller = caller;
+    f->park_since_ns = at_load_rlx(&weft__sched.coarse_ns); /* [mo:alone: a record] */
+    at_store_rlx(&f->park_reason, (uint32_t)reason);        /* [mo:alone: a record] */
+    set_state(f, WEFT__WAITING);
+    int rc;
+    if (f->flags & (WEFT__F_THREAD | WEFT__F_IDLE)) {
+        WEFT_CHECK(!(f->flags & WEFT__F_IDLE));
+        rc = park_thread(f, flags, commit, arg);
+    } else {
+        struct weft__worker *w = weft__mach_worker(m);
+        if (w)
+            w->parks[reason]++;
+        m->commit = commit;
+        m->commit_arg = arg;
+        leave(m, f, flags & WEFT__PARK_HARD ? WEFT__OP_PARK_HARD : WEFT__OP_PARK);
+        rc = f->wake_result;
+    }
+    at_store_rlx(&f->park_reason, (uint32_t)WEFT__WAIT_NONE); /* [mo:alone: a record] */
+    return rc;
+}
+
+static void ready(struct weft__fiber *f, bool hand_off)
+{
+    if (__builtin_expect(f->flags & WEFT__F_THREAD, 0)) {
+        at_store(&f->thread_wake, 1);
+        weft__futex_wake(&f->thread_wake, 1);
+        return;
+    }
+    enqueue(weft__mach_self(), f, hand_off);
+}
+
+void weft__ready(struct weft__fiber *f)
+{
+    ready(f, true);
+}
+void weft__ready_tail(struct weft__fiber *f)
+{
+    ready(f, false);
+}
+
+void weft__interrupt(struct weft__fiber *f)
+{
+    uint32_t w = at_or(&f->wake, WEFT__WAKE_INTERRUPT) | WEFT__WAKE_INTERRUPT;
+    if ((w & WEFT__WAKE_MASK) != WEFT__WAKE_WAIT)
+        return;
+    if (at_cas(&f->wake, &w, WEFT__WAKE_INTERRUPT)) {
+        f->wake_result = WEFT__INTERRUPTED;
+        weft__ready_tail(f);
+    }
+}
+
+void weft__yield(void)
+{
+    struct weft__mach *m = weft__mach_self();
+    struct weft__fiber *f = m->t.cur;
+    if (f->flags & (WEFT__F_THREAD | WEFT__F_IDLE))
+        return;
+    struct weft__worker *w = weft__mach_worker(m);
+    struct weft__fiber *to = w ? pick(w) : NULL;
+    if (w && !to && w->turns % WEFT__POLL_TURNS != 0 && weft__ring_empty(w))
+        return; /* nobody else here: the others are looked for every 61st turn */
+    m->op = WEFT__OP_YIELD;
+    m->op_fiber = f;
+    if (w)
+        w->switches++;
+    weft__switch_to(m, f, to ? to : &m->idle);
+}
+
+void weft__exit_switch(struct weft__fiber *f)
+{
+    leave(weft__mach_self(), f, WEFT__OP_EXIT);
+}
+
+void weft__requeue_global(struct weft__fiber *f)
+{
+    struct weft__mach *m = weft__mach_self();
+    m->op = WEFT__OP_GLOBAL;
+    m->op_fiber = f;
+    weft__switch_to(m, f, &m->idle);
+}

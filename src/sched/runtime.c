@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * runtime.c - starting and stopping the runtime, its statistics, and the seams that other rooms
+ * plug into.
+ *
+ *      weft__sched_run:  workers, monitor, spawner ──> entry fiber ──> loop on this thread ──> all
+ * quiet ──> join, free
+ *
+ * The calling thread becomes one of the runtime's threads until the run ends. The end: the entry
+ * has returned, `finish` has ended the root context, and the last thread to go idle finds no live
+ * fiber. Fibers that do not end within drain_ns are left over: their stacks are kept (they may be
+ * running C code) and they never run again; the caller gets -ETIMEDOUT.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "base/cpus.h"
+#include "base/fatal.h"
+#include "sched/overflow.h"
+#include "sched/worker.h"
+
+struct weft__sched weft__sched = {.global_tail = &weft__sched.global_head};
+int (*weft__cancelled_hook)(struct weft__fiber *f);
+
+enum {
+    DEFAULT_FIBERS = 16 << 20,
+    DEFAULT_THREADS = 512,
+    DEFAULT_STACK = 256 << 10,
+    MAX_WORKERS = 1024
+};
+static const int64_t default_drain_ns = 10000000000;
+
+static void drain_over(struct weft__timer *t, void *arg)
+{
+    struct weft__sched *s = arg;
+    (void)t;
+    at_store(&s->timed_out, 1);
+}
+
+static int entry_main(void *arg)
+{
+    struct weft__sched *s = arg;
+    int rc = s->entry(s->entry_arg);
+    weft__enter();
+    s->result = rc;
+    if (s->finish)
+        s->finish(rc);
+    s->drain_timer = (struct weft__timer){.fn = drain_over, .arg = s};
+    weft__timer_start(&s->drain_timer, weft__clock_ns() + s->drain_ns);
+    at_store(&s->draining, 1);
+    weft__leave();
+    return rc;
+}
+
+static int workers_init(struct weft__sched *s)
+{
+    size_t bytes = s->workers * sizeof *s->worker;
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return -ENOMEM;
+    s->worker = p;
+    for (unsigned i = 0; i < s->workers; i++) {
+        struct weft__worker *w = &s->worker[i];
+        w->index = i;
+        at_store(&w->heap.next_ns, INT64_MAX);
+        weft__rand_init(&w->rand, i + 1);
+    }
+    weft__lock(&s->lock);
+    for (unsigned i = s->workers; i-- > 0;)
+        weft__worker_release_locked(&s->worker[i]);
+    weft__unlock(&s->lock);
+    return 0;
+}
+
+static void options_take(struct weft__sched *s, const struct weft__sched_opts *o)
+{
+    s->workers = o->workers ? o->workers : weft__cpus();
+    if (s->workers > MAX_WORKERS)
+        s->workers = MAX_WORKERS;
+    s->max_fibers = o->max_fibers ? o->max_fibers : DEFAULT_FIBERS;
+    s->max_threads = o->max_threads ? o->max_threads : DEFAULT_THREADS;
+    if (s->max_threads < s->workers + 1)
+        s->max_threads = s->workers + 1;
+    s->stack_bytes = o->stack_bytes ? o->stack_bytes : DEFAULT_STACK;
+    s->drain_ns = o->drain_ns ? o->drain_ns : default_drain_ns;
+    s->preempt = !o->no_preempt;
+    s->preempt_signal = o->preempt_signal ? o->preempt_signal : SIGURG;
+    int64_t batch = s->max_fibers / (16 * (int64_t)s->workers);
+    s->batch = batch > 64 ? 64 : batch < 1 ? 1 : (unsigned)batch;
+    at_store(&s->fibers_left, s->max_fibers);
+}
+
+static void state_reset(struct weft__sched *s)
+{
+    s->global_head = NULL;
+    s->global_tail = &s->global_head;
+    at_store(&s->global_count, 0);
+    s->idle_workers = NULL;
+    s->idle_machs = s->all_machs = NULL;
+    s->machs = s->idle_mach_count = 0;
+    at_store(&s->idle, 0);
+    at_store(&s->spinning, 0);
+    at_store(&s->poller, NULL);
+    at_store(&s->poked, 0);
+    at_store(&s->poll_futex, 0);
+    at_store(&s->poll_until, INT64_MAX);
+    at_store(&s->stopping, 0);
+    at_store(&s->draining, 0);
+    at_store(&s->timed_out, 0);
+    at_store(&s->detached, 0);
+    at_store(&s->want_mach, 0);
+    at_store(&s->coarse_ns, weft__clock_ns());
+}
+
+static int services_start(struct weft__sched *s)
+{
+    s->retake = weft__syscall(
+                    SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) == 0;
+    int rc = -pthread_create(&s->monitor_thread, NULL, weft__monitor_main, s);
+    if (rc < 0)
+        return rc;
+    rc = -pthread_create(&s->spawner_thread, NULL, weft__spawner_main, s);
+    if (rc < 0) {
+        at_store(&s->stopping, 1);
+        weft__monitor_kick();
+        pthread_join(s->monitor_thread, NULL);
+        return rc;
+    }
+    if (s->preempt)
+        rc = weft__preempt_install(s->preempt_signal);
+    weft__overflow_install();
+    weft__spawner_request();
+    return rc;
+}
+
+/* Waits for the threads; those that still hold a left-over fiber are let go of. */
+static void services_stop(struct weft__sched *s, struct weft__mach *self)
+{
+    at_store(&s->spawner_wake, 1);
+    weft__futex_wake(&s->spawner_wake, 1);
+    pthread_join(s->spawner_thread, NULL);
+    at_store(&s->monitor_asleep, 1);
+    weft__monitor_kick();
+    pthread_join(s->monitor_thread, NULL);
+    for (struct weft__mach *m = s->all_machs, *next; m; m = next) {
+        next = m->all_next;
+        if (m == self)
+            continue;
+        weft__mach_wake(m);
+        if (at_load(&s->timed_out) && !at_load(&m->exited) &&
+            at_load(&m->t.cur->state) != WEFT__DEAD && m->t.cur != &m->idle) {
+            pthread_detach(m->pthread);
+            continue;
+        }
+        pthread_join(m->pthread, NULL);
+        munmap(m, sizeof *m);
+    }
+    if (s->preempt)
+        weft__preempt_uninstall();
+    weft__overflow_uninstall();
+}
+
+static int run_here(struct weft__sched *s, const struct weft__spawn *entry)
+{
+    struct weft__mach *self = weft__mach_new();
+    if (!self)
+        return -ENOMEM;
+    struct weft__thread *before = weft__tls_thread;
+    self->main = true;
+    weft__mach_bind(self);
+    at_store(&self->t.in_rt, 1);
+    weft__lock(&s->lock);
+    self->all_next = s->all_machs;
+    s->all_machs = self;
+    s->machs++;
+    weft__unlock(&s->lock);
+    weft__mach_take_worker(self);
+    int rc = weft__spawn(entry, NULL);
+    if (rc == 0)
+        weft__mach_loop(self);
+    at_store(&s->stopping, 1);
+    services_stop(s, self);
+    weft__mach_unbind(self);
+    weft__tls_thread = before;
+    munmap(self, sizeof *self);
+    return rc;
+}
+
+int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft__fiber *, void *),
+    void *prepare_arg, void (*finish)(int result), const struct weft__sched_opts *opts,
+    int *ret_result)
+{
+    static const struct weft__sched_opts none;
+    struct weft__sched *s = &weft__sched;
+    struct weft__thread *t = weft__tls_thread;
+    uint32_t stopped = 0;
+    if (t && !(t->cur->flags & WEFT__F_THREAD))
+        return -EDEADLK;
+    if (!at_cas(&s->running, &stopped, 1))
+        return -EBUSY;
+    state_reset(s);
+    options_take(s, opts ? opts : &none);
+    s->entry = entry;
+    s->entry_arg = arg;
+    s->finish = finish;
+    int rc = workers_init(s);
+    if (rc == 0)
+        rc = services_start(s);
+    if (rc == 0) {
+        struct weft__spawn e = {.entry = entry_main,
+            .arg = s,
+            .prepare = prepare,
+            .prepare_arg = prepare_arg,
+            .spawn_site = __builtin_return_address(0)};
+        rc = run_here(s, &e);
+        if (rc == 0 && ret_result)
+            *ret_result = s->result;
+    }
+    bool left_over = at_load(&s->timed_out);
+    for (unsigned i = 0; s->worker && i < s->workers; i++)
+        weft__stack_cache_flush(&s->worker[i].stacks);
+    if (!left_over && s->worker)
+        munmap(s->worker, s->workers * sizeof *s->worker);
+    s->worker = NULL;
+    s->workers = 0;
+    at_store(&s->running, 0);
+    return rc == 0 && left_over ? -ETIMEDOUT : rc;
+}
+
+bool weft__sched_running(void)
+{
+    return at_load(&weft__sched.running) && !at_load(&weft__sched.stopping);
+}
+
+void weft__poller_set(const struct weft__poller *p)
+{
+    weft__sched.poll = *p;
+    weft__sched.have_poll = true;
+}
+
+void weft__outside_add(int n)
+{
+    at_add(&weft__sched.outside, n);
+}
+
+void weft__stats_read(struct weft__stats *ret)
+{
+    struct weft__sched *s = &weft__sched;
+    uint64_t slots;
+    int64_t live = 0;
+    memset(ret, 0, sizeof *ret);
+    for (unsigned i = 0; i < s->workers; i++) {
+        struct weft__worker *w = &s->worker[i];
+        ret->switches += w->switches;
+        ret->spawns += w->spawns;
+        ret->steals += w->steals;
+        ret->wakeups += w->wakeups;
+        ret->polls += w->polls;
+        for (int r = 0; r < WEFT__WAIT_COUNT; r++)
+            ret->parks[r] += w->parks[r];
+    }
+    weft__live_fibers(&live);
+    ret->fibers_live = live > 0 ? (uint64_t)live : 0;
+    ret->preemptions = at_load(&s->preemptions);
+    ret->retakes = at_load(&s->retakes);
+    ret->workers = s->workers;
+    weft__lock(&s->lock);
+    ret->threads = s->machs;
+    ret->threads_idle = s->idle_mach_count;
+    weft__unlock(&s->lock);
+    weft__stack_stats(&ret->stack_bytes, &slots);
+}

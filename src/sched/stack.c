@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+/* stack.c - arenas of guarded stacks; stack.h has the picture, the invariants and the reasons. */
+#include "sched/stack.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "base/atomic.h"
+#include "base/fatal.h"
+#include "base/futex.h"
+#include "base/lock.h"
+#include "sched/sanitize.h"
+#include "sched/sched.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+enum {
+    COLOURS = 8,
+    COLOUR_BYTES = 192,
+    CHUNK_BYTES = 64 << 20,
+    MAX_CHUNKS = 1 << 16,
+    HOT_MAX = 4 * WEFT__STACK_BATCH, /* the class's hot list; beyond it stacks go cold */
+    SLOT_BITS = 25,                  /* slot = class << 25 | index within the class */
+};
+
+struct chunk {
+    char *base;
+    uint32_t first; /* index of its first slot within the class */
+    uint32_t slots;
+    _Atomic uint8_t *live; /* a byte a slot */
+};
+
+struct class
+{
+    struct weft__lock lock;
+    struct weft__fiber *hot;
+    unsigned hot_count;
+    uint32_t *cold; /* stack of slot indexes whose pages are the kernel's */
+    uint32_t cold_count, cold_room;
+    uint32_t fresh, slots; /* slots below fresh have been used (their guards stand) */
+    _Atomic uint32_t chunk_count;
+    struct chunk *_Atomic *chunks;
+};
+
+static const size_t class_bytes[WEFT__STACK_CLASSES] = {
+    64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 80 << 20};
+static struct class classes[WEFT__STACK_CLASSES];
+static _Atomic int use_mprotect; /* the kernel refused guard regions */
+static _Atomic int limit_told;
+
+static unsigned slots_per_chunk(unsigned c)
+{
+    size_t n = CHUNK_BYTES / class_bytes[c];
+    return n < 4 ? 4 : (unsigned)n;
+}
+
+static unsigned class_of(size_t stack_bytes)
+{
+    for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++)
+        if (stack_bytes + WEFT__GUARD_BYTES + 4096 <= class_bytes[c] ||
+            stack_bytes == class_bytes[c])
+            return c;
+    return WEFT__STACK_CLASSES;
+}
+
+static struct chunk *chunk_of(unsigned c, uint32_t index)
+{
+    return at_load_acq(&classes[c].chunks[index / slots_per_chunk(c)]); /* [mo:chunk] */
+}
+
+static char *slot_base(unsigned c, uint32_t index)
+{
+    struct chunk *k = chunk_of(c, index);
+    return k->base + (size_t)(index - k->first) * class_bytes[c];
+}
+
+static struct weft__fiber *slot_record(unsigned c, uint32_t index)
+{
+    size_t record = (sizeof(struct weft__fiber) + 63) & ~(size_t)63;
+    size_t down = (index % COLOURS) * COLOUR_BYTES + record;
+    return (struct weft__fiber *)(void *)(slot_base(c, index) + class_bytes[c] - down);
+}
+
+static unsigned slot_class(const struct weft__fiber *f)
+{
+    return f->slot >> SLOT_BITS;
+}
+static uint32_t slot_index(const struct weft__fiber *f)
+{
+    return f->slot & ((1u << SLOT_BITS) - 1);
+}
+
+static void set_live(unsigned c, uint32_t index, uint8_t live)
+{
+    struct chunk *k = chunk_of(c, index);
+    at_store_rel(&k->live[index - k->first], live); /* [mo:live] */
+}
+
+void *weft__stack_top(struct weft__fiber *f)
+{
+    return (void *)((uintptr_t)f & ~(uintptr_t)15);
+}
+
+size_t weft__stack_bytes(const struct weft__fiber *f)
+{
+    return class_bytes[slot_class(f)] - WEFT__GUARD_BYTES;
+}
+
+/* Growing: one more chunk, mapped without reserve, guards not yet installed. */
+static int class_grow_locked(unsigned c)
+{
+    struct class *k = &classes[c];
+    uint32_t n = at_load(&k->chunk_count);
+    unsigned slots = slots_per_chunk(c);
+    if (n == MAX_CHUNKS || k->slots + slots > 1u << SLOT_BITS)
+        return -ENOMEM;
+    if (!k->chunks) {
+        void *table = mmap(NULL, MAX_CHUNKS * sizeof(void *), PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (table == MAP_FAILED)
+            return -ENOMEM;
+        k->chunks = table;
+    }
+    size_t meta = (sizeof(struct chunk) + slots + 4095) & ~(size_t)4095;
+    char *m = mmap(NULL, meta, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (m == MAP_FAILED)
+        return -ENOMEM;
+    char *base = mmap(NULL, slots * class_bytes[c], PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (base == MAP_FAILED) {
+        munmap(m, meta);
+        return -ENOMEM;
+    }
+    struct chunk *ch = (struct chunk *)(void *)m;
+    *ch = (struct chunk){.base = base, .first = k->slots, .slots = slots, .live = (void *)(ch + 1)};
+    at_store_rel(&k->chunks[n], ch); /* [mo:chunk] */
+    k->slots += slots;
+    at_store(&k->chunk_count, n + 1);
+    return 0;
+}
+
+static int guard_install(char *base)
+{
+    if (!at_load(&use_mprotect)) {
+        long rc =
+            weft__syscall(SYS_madvise, (long)base, WEFT__GUARD_BYTES, MADV_GUARD_INSTALL, 0, 0, 0);
+        if (rc == 0)
+            return 0;
+        if (rc != -EINVAL)
+            return (int)rc;
+        at_store(&use_mprotect, 1);
+    }
+    long rc = weft__syscall(SYS_mprotect, (long)base, WEFT__GUARD_BYTES, PROT_NONE, 0, 0, 0);
+    if (rc == -ENOMEM && at_xchg(&limit_told, 1) == 0)
+        weft__eprintf("weft: no more guarded stacks: the limit of mappings is reached; raise "
+                      "vm.max_map_count or run Linux 6.13 or later\n");
+    return (int)rc;
+}
+
+/* One stack out of the class: hot, else cold, else fresh. */
+static int take_locked(unsigned c, struct weft__fiber **ret)
+{
+    struct class *k = &classes[c];
+    uint32_t index;
+    if (k->hot) {
+        *ret = k->hot;
+        k->hot = k->hot->next;
+        k->hot_count--;
+        return 0;
+    }
+    if (k->cold_count) {
+        index = k->cold[--k->cold_count];
+    } else {
+        if (k->fresh == k->slots) {
+            int rc = class_grow_locked(c);
+            if (rc < 0)
+                return rc;
+        }
+        index = k->fresh;
+        int rc = guard_install(slot_base(c, index)); /* K2 */
+        if (rc < 0)
+            return rc;
+        k->fresh++;
+    }
+    struct weft__fiber *f = slot_record(c, index);
+    f->slot = c << SLOT_BITS | index;
+    f->stack_low = slot_base(c, index) + WEFT__GUARD_BYTES;
+    *ret = f;
+    return 0;
+}
+
+int weft__stack_alloc(
+    struct weft__stack_cache *cache, size_t stack_bytes, struct weft__fiber **ret_fiber)
+{
+    unsigned c = class_of(stack_bytes);
+    struct weft__fiber *f;
+    if (c == WEFT__STACK_CLASSES)
+        return -EINVAL;
+    if (cache && cache->head[c]) {
+        f = cache->head[c];
+        cache->head[c] = f->next;
+        cache->count[c]--;
+    } else {
+        weft__lock(&classes[c].lock);
+        int rc = take_locked(c, &f);
+        for (int i = 1; rc == 0 && cache && classes[c].hot && i < WEFT__STACK_BATCH; i++) {
+            struct weft__fiber *more = classes[c].hot;
+            classes[c].hot = more->next;
+            classes[c].hot_count--;
+            more->next = cache->head[c];
+            cache->head[c] = more;
+            cache->count[c]++;
+        }
+        weft__unlock(&classes[c].lock);
+        if (rc < 0)
+            return rc;
+    }
+    *ret_fiber = f;
+    return 0;
+}
+
+/* Gives the pages of a stack back and remembers its number; false: no room to remember, it stays
+ * hot. */
+static bool go_cold_locked(struct class *k, struct weft__fiber *f)
+{
+    if (k->cold_count == k->cold_room) {
+        uint32_t room = k->cold_room ? 2 * k->cold_room : 4096;
+        void *p = mmap(NULL, room * sizeof *k->cold, PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+            return false;
+        if (k->cold) {
+            memcpy(p, k->cold, k->cold_count * sizeof *k->cold);
+            munmap(k->cold, k->cold_room * sizeof *k->cold);
+        }
+        k->cold = p;
+        k->cold_room = room;
+    }
+    char *low = f->stack_low;
+    size_t bytes = weft__stack_bytes(f);
+    k->cold[k->cold_count++] = slot_index(f);
+    weft__syscall(
+        SYS_madvise, (long)low, (long)bytes, MADV_DONTNEED, 0, 0, 0); /* K3 from here on */
+    return true;
+}
+
+static void give_back_locked(unsigned c, struct weft__fiber *f)
+{
+    struct class *k = &classes[c];
+    if (k->hot_count >= HOT_MAX && go_cold_locked(k, f))
+        return;
+    f->next = k->hot;
+    k->hot = f;
+    k->hot_count++;
+}
+
+void weft__stack_free(struct weft__stack_cache *cache, struct weft__fiber *f)
+{
+    unsigned c = slot_class(f);
+    weft__sanitize_stack_reset(f);
+    weft__stack_mark_dead(f);
+    if (cache && cache->count[c] < WEFT__STACK_CACHE) {
+        f->next = cache->head[c];
+        cache->head[c] = f;
+        cache->count[c]++;
+        return;
+    }
+    weft__lock(&classes[c].lock);
+    give_back_locked(c, f);
+    for (int i = 1; cache && i < WEFT__STACK_BATCH && cache->head[c]; i++) {
+        struct weft__fiber *g = cache->head[c];
+        cache->head[c] = g->next;
+        cache->count[c]--;
+        give_back_locked(c, g);
+    }
+    weft__unlock(&classes[c].lock);
+}
+
+void weft__stack_mark_live(struct weft__fiber *f)
+{
+    set_live(slot_class(f), slot_index(f), 1);
+}
+void weft__stack_mark_dead(struct weft__fiber *f)
+{
+    set_live(slot_class(f), slot_index(f), 0);
+}
+
+void weft__stack_cache_flush(struct weft__stack_cache *cache)
+{
+    for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++) {
+        weft__lock(&classes[c].lock);
+        while (cache->head[c]) {
+            struct weft__fiber *f = cache->head[c];
+            cache->head[c] = f->next;
+            cache->count[c]--;
+            give_back_locked(c, f);
+        }
+        weft__unlock(&classes[c].lock);
+    }
+}
+
+void weft__stack_each(bool (*fn)(struct weft__fiber *f, void *arg), void *arg)
+{
+    for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++) {
+        uint32_t chunks = at_load(&classes[c].chunk_count);
+        for (uint32_t n = 0; n < chunks; n++) {
+            struct chunk *k = at_load_acq(&classes[c].chunks[n]); /* [mo:chunk] */
+            for (uint32_t i = 0; i < k->slots; i++)
+                if (at_load_acq(&k->live[i]) &&
+                    !fn(slot_record(c, k->first + i), arg)) /* [mo:live] */
+                    return;
+        }
+    }
+}
+
+struct weft__fiber *weft__stack_find(uintptr_t addr, bool *ret_guard)
+{
+    for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++) {
+        uint32_t chunks = at_load(&classes[c].chunk_count);
+        for (uint32_t n = 0; n < chunks; n++) {
+            struct chunk *k = at_load_acq(&classes[c].chunks[n]); /* [mo:chunk] */
+            uintptr_t low = (uintptr_t)k->base;
+            if (addr < low || addr >= low + k->slots * class_bytes[c])
+                continue;
+            uint32_t i = (uint32_t)((addr - low) / class_bytes[c]);
+            *ret_guard = (addr - low) % class_bytes[c] < WEFT__GUARD_BYTES;
+            return at_load_acq(&k->live[i]) ? slot_record(c, k->first + i) : NULL; /* [mo:live] */
+        }
+    }
+    return NULL;
+}
+
+void weft__stack_stats(uint64_t *ret_live_bytes, uint64_t *ret_slots)
+{
+    uint64_t bytes = 0, slots = 0;
+    for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++) {
+        weft__lock(&classes[c].lock);
+        slots += classes[c].fresh;
+        bytes += (uint64_t)(classes[c].fresh - classes[c].cold_count) * class_bytes[c];
+        weft__unlock(&classes[c].lock);
+    }
+    *ret_live_bytes = bytes;
+    *ret_slots = slots;
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * stack.h - stacks of fibers, with the fiber's record at the top of each.
+ *
+ * A stack belongs to a size class; a class maps *chunks* of many stacks at once, so a million
+ * guarded stacks are a few thousand mappings that the kernel merges into one. In each slot, from
+ * low to high:
+ *
+ *     | guard, 4 pages | stack, grows down ................ <- sp | struct weft__fiber | colour
+ * 0..1344 B | ^ base of the slot                                          ^ record             top
+ * of the slot, 64-aligned
+ *
+ * Guards are MADV_GUARD_INSTALL where the kernel has it (Linux 6.13: no mapping is split), else
+ * mprotect, whose number of mappings is limited by vm.max_map_count: at that limit the spawn fails
+ * with -ENOMEM and says so once; a stack without a guard is never handed out.
+ *
+ * The colour keeps the hot records of different slots out of the same few L1 sets. A free stack is,
+ * in order of preference: in a worker's own list (hot pages, no lock), in the class's hot list, or
+ * cold: pages given back to the kernel, slot number kept aside, so that a burst of a million fibers
+ * does not keep its memory.
+ *
+ * K1  A slot is live (chunk->live[i] != 0) from weft__stack_alloc to weft__stack_free; only live
+ * slots' records may be read by others. K2  The guard of a slot is installed once, before its first
+ * use, and survives MADV_DONTNEED. K3  A cold slot's memory is not touched until it is allocated
+ * again.
+ *
+ * Concurrency: alloc and free take the calling worker's cache (owner only) and, in batches, the
+ * class's lock (rank STACK).
+ */
+#ifndef WEFT_SCHED_STACK_H
+#define WEFT_SCHED_STACK_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct weft__fiber;
+
+enum {
+    WEFT__STACK_CLASSES = 6,
+    WEFT__GUARD_BYTES = 4 * 4096,
+    WEFT__STACK_CACHE = 1024,
+    WEFT__STACK_BATCH = 256
+};
+
+/* One worker's hot free lists, LIFO through fiber->next. */
+struct weft__stack_cache {
+    struct weft__fiber *head[WEFT__STACK_CLASSES];
+    unsigned count[WEFT__STACK_CLASSES];
+};
+
+/** A stack of at least stack_bytes. cache may be NULL (a plain thread). 0 and the record (only
+ * slot, stack_low set; the rest undefined). -ENOMEM, -EINVAL (over 64 MiB). */
+int weft__stack_alloc(
+    struct weft__stack_cache *cache, size_t stack_bytes, struct weft__fiber **ret_fiber);
+void weft__stack_free(struct weft__stack_cache *cache, struct weft__fiber *f);
+/** Called by the allocator's user once the record is filled in (K1), and by weft__stack_free. */
+void weft__stack_mark_live(struct weft__fiber *f);
+void weft__stack_mark_dead(struct weft__fiber *f);
+/** Gives a whole cache to the classes' lists (a worker ends). */
+void weft__stack_cache_flush(struct weft__stack_cache *cache);
+/** The highest usable address: just below the record. */
+void *weft__stack_top(struct weft__fiber *f);
+size_t weft__stack_bytes(const struct weft__fiber *f);
+void weft__stack_each(bool (*fn)(struct weft__fiber *f, void *arg), void *arg);
+/** The live fiber whose slot holds addr, guard included; NULL if none. Async-signal-safe.
+ * *ret_guard: addr is in the guard. */
+struct weft__fiber *weft__stack_find(uintptr_t addr, bool *ret_guard);
+/** Bytes of stacks in use (virtual) and slots ever made. */
+void weft__stack_stats(uint64_t *ret_live_bytes, uint64_t *ret_slots);
+#endif

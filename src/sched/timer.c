@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * timer.c - timers: one pairing heap a worker, intrusive, so arming never allocates and never
+ * fails.
+ *
+ *        root (earliest)                 child: first child    sibling: next in the parent's list
+ *         |child                         prev: left sibling, or the parent for a first child
+ *         v
+ *        a --sibling--> b --> c
+ *
+ * Insert and "earlier" are O(1), removal of any element O(log n) amortised: time-outs are mostly
+ * cancelled before they fire, so insert and remove are what counts. Rejected: a binary heap in an
+ * array (arming may fail for memory), a wheel (its tick is a lower bound on precision; the pinned
+ * loops, which want cheapness over precision, have one).
+ *
+ * T1  heap.next_ns equals root->when_ns, or INT64_MAX; it is written under the lock, read anywhere.
+ * T2  timer.heap is non-NULL from start until it is popped; for the locked kind until fn has
+ * returned, so that a stop that sees it waits for the lock and thereby for fn.
+ */
+#include <limits.h>
+
+#include "base/fatal.h"
+#include "sched/worker.h"
+
+static struct weft__timer *meld(struct weft__timer *a, struct weft__timer *b)
+{
+    if (!a)
+        return b;
+    if (!b)
+        return a;
+    if (b->when_ns < a->when_ns) {
+        struct weft__timer *t = a;
+        a = b;
+        b = t;
+    }
+    b->prev = a;
+    b->sibling = a->child;
+    if (a->child)
+        a->child->prev = b;
+    a->child = b;
+    return a;
+}
+
+/* Two passes: pairs left to right, then all into one from the right. The list is reused as the
+ * stack between them. */
+static struct weft__timer *meld_children(struct weft__timer *first)
+{
+    struct weft__timer *pairs = NULL, *root = NULL;
+    while (first) {
+        struct weft__timer *a = first, *b = a->sibling;
+        first = b ? b->sibling : NULL;
+        a->sibling = a->prev = NULL;
+        if (b)
+            b->sibling = b->prev = NULL;
+        a = meld(a, b);
+        a->sibling = pairs;
+        pairs = a;
+    }
+    while (pairs) {
+        struct weft__timer *next = pairs->sibling;
+        pairs->sibling = NULL;
+        root = meld(root, pairs);
+        pairs = next;
+    }
+    if (root)
+        root->prev = root->sibling = NULL;
+    return root;
+}
+
+static void publish_locked(struct weft__heap *h)
+{
+    at_store_rel(&h->next_ns, h->root ? h->root->when_ns : INT64_MAX); /* [mo:heap] */
+}
+
+static void remove_locked(struct weft__heap *h, struct weft__timer *t)
+{
+    struct weft__timer *kids = meld_children(t->child);
+    if (h->root == t) {
+        h->root = kids;
+    } else {
+        if (t->prev->child == t)
+            t->prev->child = t->sibling;
+        else
+            t->prev->sibling = t->sibling;
+        if (t->sibling)
+            t->sibling->prev = t->prev;
+        h->root = meld(h->root, kids);
+    }
+    t->child = t->sibling = t->prev = NULL;
+}
+
+void weft__timer_start(struct weft__timer *t, int64_t when_ns)
+{
+    struct weft__sched *s = &weft__sched;
+    struct weft__mach *m = weft__mach_self();
+    struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
+    struct weft__heap *h = w ? &w->heap : &s->worker[0].heap;
+    WEFT_ASSERT(at_load(&t->heap) == NULL);
+    t->when_ns = when_ns;
+    t->child = t->sibling = t->prev = NULL;
+    weft__lock(&h->lock);
+    at_store(&t->heap, h);
+    h->root = meld(h->root, t);
+    h->root->prev = h->root->sibling = NULL;
+    bool first = h->root == t;
+    if (first)
+        publish_locked(h);
+    weft__unlock(&h->lock);
+    if (first && !w && at_load(&s->poll_until) > when_ns) {
+        weft__monitor_kick();
+        weft__poller_poke(); /* nobody else would look: a plain thread armed it */
+    }
+}
+
+bool weft__timer_stop(struct weft__timer *t)
+{
+    struct weft__heap *h = at_load(&t->heap);
+    if (!h)
+        return false;
+    weft__lock(&h->lock);
+    bool pending = at_load(&t->heap) == h && (t == h->root || t->prev != NULL);
+    if (pending) {
+        remove_locked(h, t);
+        at_store(&t->heap, NULL);
+        publish_locked(h);
+    }
+    weft__unlock(&h->lock);
+    return pending;
+}
+
+int weft__timers_run(struct weft__heap *h, int64_t now_ns)
+{
+    int n = 0;
+    weft__lock(&h->lock);
+    while (h->root && h->root->when_ns <= now_ns) {
+        struct weft__timer *t = h->root;
+        void (*fn)(struct weft__timer *, void *) = t->fn;
+        void *arg = t->arg;
+        remove_locked(h, t);
+        publish_locked(h);
+        n++;
+        if (t->locked) {
+            fn(t, arg);
+            at_store(&t->heap, NULL); /* T2 */
+            continue;
+        }
+        at_store(&t->heap, NULL);
+        weft__unlock(&h->lock);
+        fn(t, arg);
+        weft__lock(&h->lock);
+    }
+    weft__unlock(&h->lock);
+    return n;
+}
+
+/* ---- sleeping: a locked timer on the sleeper's stack ---- */
+
+struct sleeper {
+    struct weft__timer timer;
+    struct weft__fiber *fiber;
+    int64_t deadline_ns;
+};
+
+static void sleep_over(struct weft__timer *t, void *arg)
+{
+    struct sleeper *s = arg;
+    (void)t;
+    if (weft__claim(s->fiber)) {
+        s->fiber->wake_result = 0;
+        weft__ready_tail(s->fiber);
+    }
+}
+
+static void sleep_commit(struct weft__fiber *f, void *arg)
+{
+    struct sleeper *s = arg;
+    (void)f;
+    weft__timer_start(&s->timer, s->deadline_ns);
+}
+
+int weft__sleep_until(int64_t deadline_ns, void *caller)
+{
+    struct sleeper s = {.timer = {.fn = sleep_over, .locked = true},
+        .fiber = weft__self(),
+        .deadline_ns = deadline_ns};
+    s.timer.arg = &s;
+    int rc = weft__park(WEFT__WAIT_SLEEP, NULL, caller, 0, sleep_commit, &s);
+    weft__timer_stop(&s.timer); /* also waits for a firing in progress */
+    return rc;
+}
+
+int64_t weft__coarse_ns(void)
+{
+    int64_t t = at_load_rlx(&weft__sched.coarse_ns); /* [mo:alone: a coarse clock] */
+    return t ? t : weft__clock_ns();
+}

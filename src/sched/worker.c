@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * worker.c - the loop of a thread that drives a worker: what to run, whom to steal from, how to go
+ * idle, whom to wake.
+ *
+ * Order of a look: due timers, (every 61st pick) the global queue, the hand-off slot, the ring, the
+ * global queue, the poller without waiting, then spinning: stealing from the others. A look that
+ * finds nothing publishes the worker as idle and looks once more (W4) before the thread sleeps: in
+ * the poller, if that role is free, with the earliest timer of all heaps as its time-out; else in
+ * its own futex.
+ *
+ * Waking. A thread that makes surplus work calls weft__wake_for_surplus after a full fence. It
+ * wakes nobody while somebody spins, or when no worker is idle: the spinner finds the work, and
+ * when it does, it wakes the next one. So a burst wakes threads one after another, each only if the
+ * last found work, and a wake-up (12-40 us here, 2-18 us of them the waker's) is never paid twice.
+ * The sleeper in the poller is woken by a poke that carries the spinning token (sched.poked).
+ *
+ * Deadlock. The last thread to go idle sees all workers idle, no timer, no waiter in the poller,
+ * nothing outside, no fiber on a thread without a worker: then no fiber can ever run again. See
+ * quiescent().
+ */
+#include <limits.h>
+#include <dirent.h>
+#include <stdlib.h>
+
+#include "base/fatal.h"
+#include "sched/worker.h"
+
+enum { SPIN_ROUNDS = 4, SPIN_NS = 20000 };
+
+void (*weft__deadlock_hook)(bool fatal);
+
+int64_t weft__earliest_timer(void)
+{
+    struct weft__sched *s = &weft__sched;
+    int64_t first = INT64_MAX;
+    for (unsigned i = 0; i < s->workers; i++) {
+        int64_t t = at_load(&s->worker[i].heap.next_ns);
+        first = t < first ? t : first;
+    }
+    return first;
+}
+
+static void clock_update(int64_t now)
+{
+    at_store_rlx(&weft__sched.coarse_ns, now); /* [mo:alone: a coarse clock] */
+}
+
+/* ---- idle workers ---- */
+
+void weft__worker_release_locked(struct weft__worker *w)
+{
+    struct weft__sched *s = &weft__sched;
+    WEFT_ASSERT(!w->idle);
+    w->idle = true;
+    at_store(&w->mach, NULL);
+    w->idle_next = s->idle_workers;
+    s->idle_workers = w;
+    at_add(&s->idle, 1);
+}
+
+static struct weft__worker *take_idle_locked(void)
+{
+    struct weft__sched *s = &weft__sched;
+    struct weft__worker *w = s->idle_workers;
+    if (w) {
+        s->idle_workers = w->idle_next;
+        w->idle = false;
+        at_sub(&s->idle, 1);
+    }
+    return w;
+}
+
+static void drive(struct weft__mach *m, struct weft__worker *w)
+{
+    at_store(&m->t.worker, w);
+    at_store(&w->mach, m);
+    w->seen_turns = w->turns - 1;
+}
+
+bool weft__mach_take_worker(struct weft__mach *m)
+{
+    weft__lock(&weft__sched.lock);
+    struct weft__worker *w = take_idle_locked();
+    weft__unlock(&weft__sched.lock);
+    if (w) {
+        drive(m, w);
+        weft__monitor_kick();
+    }
+    return w != NULL;
+}
+
+/* ---- waking ---- */
+
+static struct weft__mach *take_mach_locked(void)
+{
+    struct weft__mach *m = weft__sched.idle_machs;
+    if (m) {
+        weft__sched.idle_machs = m->idle_next;
+        weft__sched.idle_mach_count--;
+    }
+    return m;
+}
+
+/* The caller has added one to spinning: that token goes to the thread that is woken, or is given
+ * back. */
+static void wake_with_token(void)
+{
+    struct weft__sched *s = &weft__sched;
+    struct weft__worker *w;
+    struct weft__mach *m;
+    do {
+        weft__lock(&s->lock);
+        w = s->idle_machs ? take_idle_locked() : NULL;
+        m = w ? take_mach_locked() : NULL;
+        weft__unlock(&s->lock);
+        if (m) {
+            m->spinning = true;
+            drive(m, w);
+            weft__monitor_kick();
+            weft__mach_wake(m);
+            return;
+        }
+        if (!at_load(&s->poller) || at_load(&s->idle) == 0 || at_xchg(&s->poked, 1) != 0)
+            break;
+        if (at_load(&s->poller)) {
+            weft__poller_poke();
+            return;
+        }
+        /* it was leaving just now: unless it saw the poke and took the token, look again */
+    } while (at_xchg(&s->poked, 0) == 1);
+    at_sub(&s->spinning, 1);
+    if (at_load(&s->idle) && !at_load(&s->poller))
+        weft__spawner_request();
+}
+
+void weft__wake_one(void)
+{
+    uint32_t none = 0;
+    if (at_cas(&weft__sched.spinning, &none, 1))
+        wake_with_token();
+}
+
+void weft__wake_for_surplus(void)
+{
+    struct weft__sched *s = &weft__sched;
+    if (at_load(&s->idle) == 0 || at_load(&s->spinning) != 0)
+        return;
+    struct weft__mach *m = weft__mach_self();
+    if (m && weft__mach_worker(m))
+        weft__mach_worker(m)->wakeups++;
+    weft__wake_one();
+}
+
+void weft__poller_poke(void)
+{
+    struct weft__sched *s = &weft__sched;
+    if (s->have_poll) {
+        s->poll.wake();
+    } else {
+        at_store(&s->poll_futex, 1);
+        weft__futex_wake(&s->poll_futex, 1);
+    }
+}
+
+/* ---- looking for work ---- */
+
+static int poll_now(struct weft__worker *w, int64_t now)
+{
+    struct weft__sched *s = &weft__sched;
+    if (!s->have_poll || s->poll.waiters() == 0)
+        return 0;
+    w->last_poll_ns = now;
+    w->polls++;
+    return s->poll.wait(0);
+}
+
+static struct weft__fiber *take_next(struct weft__worker *w)
+{
+    struct weft__fiber *f = at_load(&w->next);
+    return f && at_cas(&w->next, &f, NULL) ? f : NULL;
+}
+
+static struct weft__fiber *look_local(struct weft__worker *w)
+{
+    struct weft__fiber *f;
+    if (++w->turns % WEFT__POLL_TURNS ==
+        0) { /* fairness: global, then ring, before the hand-off slot */
+        int64_t now = weft__clock_ns();
+        clock_update(now);
+        weft__timers_run(&w->heap, now);
+        if (now - w->last_poll_ns > 1000000)
+            poll_now(w, now);
+        if ((f = weft__global_take(w)) || (f = weft__ring_pop(w)))
+            return f;
+    } else if (at_load(&w->heap.next_ns) <= at_load(&weft__sched.coarse_ns)) {
+        weft__timers_run(&w->heap, at_load(&weft__sched.coarse_ns));
+    }
+    if ((f = take_next(w)) || (f = weft__ring_pop(w)))
+        return f;
+    return weft__global_take(w);
+}
+
+static struct weft__fiber *steal(struct weft__worker *w, bool also_next)
+{
+    struct weft__sched *s = &weft__sched;
+    uint32_t start = weft__rand_below(&w->rand, s->workers);
+    for (unsigned i = 0; i < s->workers; i++) {
+        struct weft__worker *v = &s->worker[(start + i) % s->workers];
+        struct weft__fiber *f;
+        if (v != w && (f = weft__ring_steal(w, v, also_next))) {
+            w->steals++;
+            return f;
+        }
+    }
+    return NULL;
+}
+
+/* Timers of every heap: a busy or idle worker's timers are anyone's who has time. */
+static bool run_due_timers(void)
+{
+    struct weft__sched *s = &weft__sched;
+    int64_t now = weft__clock_ns();
+    int n = 0;
+    clock_update(now);
+    for (unsigned i = 0; i < s->workers; i++)
+        if (at_load(&s->worker[i].heap.next_ns) <= now)
+            n += weft__timers_run(&s->worker[i].heap, now);
+    return n > 0;
+}
+
+static bool start_spinning(struct weft__mach *m)
+{
+    struct weft__sched *s = &weft__sched;
+    if (m->spinning)
+        return true;
+    if (s->workers == 1 || at_load(&s->spinning) * 2 >= s->workers - at_load(&s->idle))
+        return false;
+    m->spinning = true;
+    at_add(&s->spinning, 1);
+    return true;
+}
+
+static struct weft__fiber *spin(struct weft__mach *m, struct weft__worker *w)
+{
+    struct weft__fiber *f;
+    int64_t until = 0;
+    if (!start_spinning(m))
+        return NULL;
+    for (int round = 0;; round++) {
+        if ((f = steal(w, round >= SPIN_ROUNDS)) || (f = weft__global_take(w)))
+            return f;
+        if (at_load(&weft__sched.stopping))
+            return NULL;
+        int64_t now = weft__clock_ns();
+        if (!until)
+            until = now + SPIN_NS;
+        if (now >= until)
+            return NULL;
+        for (int i = 0; i < 20; i++)
+            weft__cpu_pause();
+    }
+}
+
+/* Leaves the spinning state because work was found; the next spinner is woken if there may be more
+ * (W3). */
+static struct weft__fiber *found(struct weft__mach *m, struct weft__fiber *f)
+{
+    struct weft__sched *s = &weft__sched;
+    if (m->spinning) {
+        m->spinning = false;
+        if (at_sub(&s->spinning, 1) == 1 && at_load(&s->idle) > 0)
+            weft__wake_one();
+    }
+    return f;
+}
+
+/* ---- going idle ---- */
+
+static bool any_work(void)
+{
+    struct weft__sched *s = &weft__sched;
+    if (at_load(&s->global_count) > 0)
+        return true;
+    for (unsigned i = 0; i < s->workers; i++) {
+        if (!weft__ring_empty(&s->worker[i]))
+            return true;
+        /* a hand-off slot is its own worker's business, unless that worker lost its thread */
+        if (at_load(&s->worker[i].next) && !at_load(&s->worker[i].mach))
+            return true;
+    }
+    return false;
+}
+
+bool weft__live_fibers(int64_t *ret_live)
+{
+    struct weft__sched *s = &weft__sched;
+    int64_t live = s->max_fibers - at_load(&s->fibers_left);
+    for (unsigned i = 0; i < s->workers; i++)
+        live -= s->worker[i].budget;
+    *ret_live = live;
+    return live > 0;
+}
+
+static unsigned os_threads(void)
+{
+    unsigned n = 0;
+    struct dirent *e;
+    DIR *d = opendir("/proc/self/task");
+    if (!d)
+        return 0;
+    while ((e = readdir(d)))
+        n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+static void deadlock(int64_t live)
+{
+    struct weft__sched *s = &weft__sched;
+    static _Atomic uint32_t told;
+    weft__lock(&s->lock);
+    unsigned own = s->machs + 2; /* monitor, spawner */
+    weft__unlock(&s->lock);
+    if (os_threads() > own) {
+        if (at_load(&s->foreign) == 0 && at_xchg(&told, 1) == 0 && weft__deadlock_hook)
+            weft__deadlock_hook(false);
+        return;
+    }
+    weft__eprintf(
+        "weft: fatal: all fibers are asleep - deadlock! (%lld fibers)\n", (long long)live);
+    if (weft__deadlock_hook)
+        weft__deadlock_hook(true);
+    _Exit(2);
+}
+
+/* Called by a thread that has just gone idle. True: the runtime is to stop. */
+static bool quiescent(void)
+{
+    struct weft__sched *s = &weft__sched;
+    int64_t live;
+    if (at_load(&s->idle) != s->workers || at_load(&s->spinning) || at_load(&s->detached) ||
+        any_work())
+        return false;
+    bool alive = weft__live_fibers(&live);
+    if (!alive && at_load(&s->draining))
+        return true;
+    if (at_load(&s->timed_out))
+        return true;
+    if (!alive || weft__earliest_timer() != INT64_MAX || at_load(&s->outside) > 0 ||
+        at_load(&s->poked) || (s->have_poll && s->poll.waiters() > 0))
+        return false;
+    if (at_load(&s->idle) != s->workers || any_work())
+        return false;
+    deadlock(live);
+    return false;
+}
+
+static void stop_everyone(void)
+{
+    struct weft__sched *s = &weft__sched;
+    at_store(&s->stopping, 1);
+    weft__lock(&s->lock);
+    struct weft__mach *m;
+    while ((m = take_mach_locked()))
+        weft__mach_wake(m);
+    weft__unlock(&s->lock);
+    weft__poller_poke();
+    weft__monitor_kick();
+}
+
+/* Sleeps in the poller's role. Fibers that became ready are gathered and returned through m. */
+static void sleep_as_poller(struct weft__mach *m)
+{
+    struct weft__sched *s = &weft__sched;
+    int64_t deadline, now;
+    for (;;) {
+        deadline = weft__earliest_timer();
+        at_store(&s->poll_until, deadline); /* W5 */
+        if (weft__earliest_timer() >= deadline)
+            break;
+    }
+    now = weft__clock_ns();
+    int64_t wait = deadline == INT64_MAX ? -1 : deadline > now ? deadline - now : 0;
+    bool look_again = any_work() || at_load(&s->stopping) || at_load(&s->poked);
+    m->gathered = NULL;
+    m->gathered_tail = &m->gathered;
+    m->polling = true;
+    if (s->have_poll) {
+        s->poll.wait(look_again ? 0 : wait);
+    } else {
+        if (!look_again)
+            weft__futex_wait(&s->poll_futex, 0, wait);
+        at_store(&s->poll_futex, 0);
+    }
+    m->polling = false;
+    at_store(&s->poller, NULL);
+    clock_update(weft__clock_ns());
+    if (at_xchg(&s->poked, 0)) {
+        if (m->spinning)
+            at_sub(&s->spinning, 1);
+        m->spinning = true;
+    }
+}
+
+static void inject_gathered(struct weft__mach *m)
+{
+    struct weft__worker *w = weft__mach_worker(m);
+    struct weft__fiber *f = m->gathered;
+    unsigned n = 0;
+    m->gathered = NULL;
+    while (f) {
+        struct weft__fiber *next = f->next;
+        if (w)
+            weft__ring_push(w, f);
+        else
+            weft__global_push(f);
+        f = next;
+        n++;
+    }
+    if (n > (w ? 1u : 0u)) {
+        at_fence();
+        weft__wake_for_surplus();
+    }
+}
+
+static void drop_token(struct weft__mach *m)
+{
+    if (m->spinning) {
+        m->spinning = false;
+        at_sub(&weft__sched.spinning, 1);
+    }
+}
+
+/* The thread has no worker: it sleeps until somebody gives it one, or the poller's role brings
+ * work. */
+static void rest(struct weft__mach *m)
+{
+    struct weft__sched *s = &weft__sched;
+    struct weft__mach *nobody = NULL;
+    if (at_load(&s->idle) > 0 && at_cas(&s->poller, &nobody, m)) {
+        sleep_as_poller(m);
+        if (!weft__mach_take_worker(m))
+            drop_token(m);
+        inject_gathered(m);
+        return;
+    }
+    if (at_load(&s->poll_until) > weft__earliest_timer())
+        weft__poller_poke();
+    weft__lock(&s->lock);
+    if (at_load(&s->stopping) || (s->idle_workers && at_load(&s->global_count))) {
+        weft__unlock(&s->lock);
+        if (!at_load(&s->stopping))
+            weft__mach_take_worker(m);
+        return;
+    }
+    m->idle_next = s->idle_machs;
+    s->idle_machs = m;
+    s->idle_mach_count++;
+    weft__unlock(&s->lock);
+    weft__mach_wait(m);
+}
+
+/* Gives the worker up. False: work turned up at the last look and the worker was taken back. */
+static bool go_idle(struct weft__mach *m, struct weft__worker *w)
+{
+    struct weft__sched *s = &weft__sched;
+    weft__lock(&s->lock);
+    if (at_load(&s->global_count) && !at_load(&s->stopping)) {
+        weft__unlock(&s->lock);
+        return false;
+    }
+    at_store(&m->t.worker, NULL);
+    weft__worker_release_locked(w);
+    weft__unlock(&s->lock);
+    drop_token(m);
+    at_fence(); /* W4 */
+    if (any_work() && weft__mach_take_worker(m)) {
+        m->spinning = true;
+        at_add(&s->spinning, 1);
+        return false;
+    }
+    return true;
+}
+
+/* The next fiber to run; NULL: the runtime stops. On return the thread drives a worker. */
+static struct weft__fiber *find(struct weft__mach *m)
+{
+    struct weft__sched *s = &weft__sched;
+    struct weft__fiber *f;
+    for (;;) {
+        if (at_load(&s->stopping))
+            return NULL;
+        struct weft__worker *w = weft__mach_worker(m);
+        if (!w) {
+            if (quiescent()) {
+                stop_everyone();
+                return NULL;
+            }
+            rest(m);
+            continue;
+        }
+        if ((f = look_local(w)))
+            return found(m, f);
+        if (run_due_timers() || poll_now(w, 0) > 0)
+            continue;
+        if ((f = spin(m, w)))
+            return found(m, f);
+        if (!go_idle(m, w))
+            continue;
+    }
+}
+
+/* A fiber that was preempted is awake inside its own thread's handler: that thread gets our worker,
+ * and we rest. */
+static void hand_to_bound(struct weft__mach *m, struct weft__fiber *f)
+{
+    struct weft__mach *to = f->bound;
+    struct weft__worker *w = weft__mach_worker(m);
+    at_store(&m->t.worker, NULL);
+    drive(to, w);
+    weft__mach_wake(to);
+}
+
+void weft__mach_loop(struct weft__mach *m)
+{
+    struct weft__fiber *f;
+    while ((f = find(m))) {
+        if (f->bound) {
+            hand_to_bound(m, f);
+            continue;
+        }
+        weft__mach_worker(m)->switches++;
+        weft__switch_to(m, &m->idle, f);
+        m = weft__mach_self(); /* the same: an idle stack never leaves its thread */
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * worker.h - the scheduler's own structures: workers, threads (machs), the shared state. For
+ * src/sched and src/diag only.
+ *
+ *      mach (OS thread) ──drives──> worker ──owns──> next slot, ring of 256, timer heap, stack
+ * cache │ sched: global queue, idle workers, idle machs, poller role
+ *
+ * W1  A worker is driven by at most one mach; mach.t.worker and worker.mach agree, and change only
+ * under mach.lock (rank THREAD) or by the mach itself inside the runtime. W2  A fiber is in exactly
+ * one place: running on a mach, in one queue (next, ring, global), or waiting. W3  A mach in state
+ * "spinning" is counted in sched.spinning; at most one more is added while one spins. W4  No lost
+ * wake-up: who makes surplus work stores it, fences, then reads idle/spinning; who goes idle
+ * publishes itself in idle (and leaves spinning), fences, then re-reads all queues. One of the two
+ * sees the other. tests/stress/test_parkwake.c checks all interleavings. W5  poll_until is the
+ * deadline that the sleeping poller will wake at. Whoever goes idle and knows an earlier timer
+ * pokes it; the monitor does so for workers that stay busy.
+ */
+#ifndef WEFT_SCHED_WORKER_H
+#define WEFT_SCHED_WORKER_H
+#include <pthread.h>
+#include <signal.h>
+
+#include "base/futex.h"
+#include "base/rand.h"
+#include "sched/sched.h"
+#include "sched/stack.h"
+
+enum { WEFT__RING = 256, WEFT__POLL_TURNS = 61 };
+
+struct weft__heap {
+    struct weft__lock lock;
+    struct weft__timer *root;
+    _Atomic int64_t next_ns; /* when of the root; INT64_MAX: empty [mo:heap] */
+};
+
+struct weft__worker {
+    /* owner's hot line */
+    _Atomic(struct weft__fiber *) next; /* hand-off slot; a thief may take it by CAS */
+    _Atomic uint32_t head, tail; /* ring: owner pushes at tail; owner and thieves pop at head */
+    uint32_t turns;              /* picks since the start */
+    uint32_t index;
+    struct weft__rand rand;
+    uint64_t next_id, last_id; /* block of fiber ids */
+    unsigned budget; /* fibers this worker may still make before it asks sched.fibers_left */
+    _Atomic(struct weft__fiber *) ring[WEFT__RING];
+    struct weft__stack_cache stacks;
+    struct weft__heap heap __attribute__((aligned(64)));
+    struct weft__mach *_Atomic mach; /* W1 */
+    struct weft__worker *idle_next;  /* under sched.lock */
+    bool idle;
+    /* counters: written by the owner alone, read racily by stats */
+    uint64_t switches, spawns, steals, wakeups, polls, parks[WEFT__WAIT_COUNT];
+    int64_t last_poll_ns;
+    /* the monitor's notes */
+    uint32_t seen_turns;
+    int64_t seen_since_ns, seen_cpu_ns;
+    int phase;
+} __attribute__((aligned(128)));
+
+enum weft__op {
+    WEFT__OP_NONE,
+    WEFT__OP_PARK,
+    WEFT__OP_PARK_HARD,
+    WEFT__OP_YIELD,
+    WEFT__OP_GLOBAL,
+    WEFT__OP_EXIT
+};
+
+enum { WEFT__ATT_LOST = 1, WEFT__ATT_YIELD = 2 }; /* thread.attention */
+
+struct weft__mach {
+    struct weft__thread t; /* first: weft__tls_thread points here */
+    /* what the successor must do for the leaver */
+    enum weft__op op;
+    struct weft__fiber *op_fiber;
+    weft__commit_fn commit;
+    void *commit_arg;
+    int *errno_at; /* this thread's errno */
+    void **eh_at;  /* this thread's C++ exception globals, or NULL without a C++ runtime */
+    struct weft__fiber idle;   /* the idle stack's record; of a plain thread: its own record */
+    struct weft__lock lock;    /* guards worker against the monitor's retake */
+    _Atomic uint32_t wake;     /* futex: set to 1 to start it */
+    _Atomic uint32_t blocking; /* inside weft_blocking_begin/end */
+    bool foreign;              /* a plain thread that called in */
+    bool spinning;             /* W3 */
+    bool main;                 /* the thread that called weft_run */
+    bool polling;  /* blocked in the poller without a worker: ready fibers are gathered */
+    bool detached; /* runs a fiber without a worker (retaken or preempted): counted in
+                      sched.detached */
+    struct weft__fiber *gathered, **gathered_tail;
+    pthread_t pthread;
+    int tid;
+    struct weft__mach *all_next, *idle_next;
+    void *alt_stack;
+    stack_t old_alt;
+    _Atomic uintptr_t sig_pc, sig_fp; /* where a preempted fiber stopped, 0: not preempted */
+    _Atomic uint32_t exited;
+};
+
+struct weft__sched {
+    struct weft__lock lock; /* rank SCHED: global queue, idle lists, mach list */
+    struct weft__fiber *global_head, **global_tail;
+    _Atomic uint32_t global_count;
+    struct weft__worker *idle_workers;
+    struct weft__mach *idle_machs;
+    struct weft__mach *all_machs;
+    unsigned machs, idle_mach_count;
+    _Atomic uint32_t idle, spinning;     /* counts of workers idle, machs spinning (W3, W4) */
+    _Atomic(struct weft__mach *) poller; /* the mach that sleeps in the poller */
+    _Atomic uint32_t poked;              /* a poke that carries a spinning token is under way */
+    _Atomic int64_t poll_until;          /* W5 */
+    _Atomic uint32_t poll_futex;         /* where the poller sleeps when io set none */
+    _Atomic int64_t coarse_ns;
+    _Atomic uint32_t running, stopping, draining;
+    _Atomic int32_t outside;     /* weft__outside_add */
+    _Atomic int32_t detached;    /* machs that run a fiber without a worker */
+    _Atomic int32_t foreign;     /* plain threads that have called in */
+    _Atomic int64_t fibers_left; /* of the limit, not yet in a worker's budget */
+    _Atomic uint64_t next_id;
+    _Atomic uint64_t preemptions, retakes, forgone;
+    int64_t max_fibers;
+    unsigned batch; /* how much of the limit a worker takes at once */
+    unsigned workers, max_threads;
+    size_t stack_bytes;
+    struct weft__worker *worker; /* [workers] */
+    struct weft__poller poll;
+    bool have_poll;
+    /* monitor and spawner */
+    _Atomic uint32_t monitor_wake, monitor_asleep, spawner_wake;
+    _Atomic uint32_t want_mach;
+    pthread_t monitor_thread, spawner_thread;
+    int monitor_tid, spawner_tid;
+    bool preempt, retake;
+    int preempt_signal;
+    int64_t drain_ns;
+    int result;
+    _Atomic uint32_t timed_out;
+    struct weft__timer drain_timer;
+    void (*finish)(int result);
+    int (*entry)(void *);
+    void *entry_arg;
+};
+extern struct weft__sched weft__sched;
+
+static inline struct weft__mach *weft__mach_self(void)
+{
+    return (struct weft__mach *)(void *)weft__arch_thread();
+}
+static inline struct weft__worker *weft__mach_worker(struct weft__mach *m)
+{
+    return at_load_rlx(
+        &m->t.worker); /* [mo:alone: its own thread wrote it, or handed it over under a futex] */
+}
+
+/* runq.c */
+void weft__ring_push(
+    struct weft__worker *w, struct weft__fiber *f); /* overflows half into the global queue */
+struct weft__fiber *weft__ring_pop(struct weft__worker *w);
+struct weft__fiber *weft__ring_steal(
+    struct weft__worker *thief, struct weft__worker *victim, bool take_next);
+bool weft__ring_empty(struct weft__worker *w);
+void weft__global_push_locked(
+    struct weft__fiber *first, struct weft__fiber **last_next, unsigned n);
+void weft__global_push(struct weft__fiber *f);
+struct weft__fiber *weft__global_take(
+    struct weft__worker *w); /* one to run, a fair share into the ring */
+
+/* park.c */
+void weft__switch_to(struct weft__mach *m, struct weft__fiber *from, struct weft__fiber *to);
+void weft__after_switch(struct weft__mach *m);
+void weft__exit_switch(struct weft__fiber *f); /* the fiber is dead; does not return */
+void weft__requeue_global(
+    struct weft__fiber *f); /* it lost its worker: to the global queue, idle stack next */
+
+/* worker.c */
+void weft__mach_loop(struct weft__mach *m);
+bool weft__mach_take_worker(struct weft__mach *m); /* an idle worker, if there is one */
+void weft__wake_for_surplus(void);
+void weft__wake_one(void);
+void weft__worker_release_locked(struct weft__worker *w);
+void weft__poller_poke(void);
+int64_t weft__earliest_timer(void);
+bool weft__live_fibers(int64_t *ret_live);
+
+/* timer.c */
+int weft__timers_run(struct weft__heap *h, int64_t now_ns);
+
+/* mach.c */
+int weft__mach_spawn(void);
+struct weft__mach *weft__mach_new(void);
+void weft__mach_bind(struct weft__mach *m);
+void weft__mach_unbind(struct weft__mach *m);
+void weft__mach_wake(struct weft__mach *m);
+void weft__mach_wait(struct weft__mach *m);
+void weft__spawner_request(void);
+void *weft__spawner_main(void *arg);
+
+/* monitor.c */
+void *weft__monitor_main(void *arg);
+void weft__monitor_kick(void);
+int weft__preempt_install(int signal_number);
+void weft__preempt_uninstall(void);
+#endif

@@ -230,7 +230,7 @@ void *weft__monitor_main(void *arg)
 static void requeue_preempted(struct weft__mach *m, struct weft__worker *w, struct weft__fiber *f)
 {
     struct weft__sched *s = &weft__sched;
-    f->bound = m;
+    f->bound = &m->t;
     m->detached = true;
     at_add(&s->detached, 1);
     weft__lock(&m->lock);

@@ -40,6 +40,7 @@ static void drain_over(struct weft__timer *t, void *arg)
     struct weft__sched *s = arg;
     (void)t;
     at_store(&s->timed_out, 1);
+    weft__stop_everyone();
 }
 
 static int entry_main(void *arg)

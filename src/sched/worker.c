@@ -356,7 +356,7 @@ static bool quiescent(void)
     return false;
 }
 
-static void stop_everyone(void)
+void weft__stop_everyone(void)
 {
     struct weft__sched *s = &weft__sched;
     at_store(&s->stopping, 1);
@@ -494,7 +494,7 @@ static struct weft__fiber *find(struct weft__mach *m)
         struct weft__worker *w = weft__mach_worker(m);
         if (!w) {
             if (quiescent()) {
-                stop_everyone();
+                weft__stop_everyone();
                 return NULL;
             }
             rest(m);
@@ -515,7 +515,7 @@ static struct weft__fiber *find(struct weft__mach *m)
  * and we rest. */
 static void hand_to_bound(struct weft__mach *m, struct weft__fiber *f)
 {
-    struct weft__mach *to = f->bound;
+    struct weft__mach *to = (struct weft__mach *)(void *)f->bound;
     struct weft__worker *w = weft__mach_worker(m);
     at_store(&m->t.worker, NULL);
     drive(to, w);

@@ -178,6 +178,7 @@ void weft__mach_loop(struct weft__mach *m);
 bool weft__mach_take_worker(struct weft__mach *m); /* an idle worker, if there is one */
 void weft__wake_for_surplus(void);
 void weft__wake_one(void);
+void weft__stop_everyone(void);
 void weft__worker_release_locked(struct weft__worker *w);
 void weft__poller_poke(void);
 int64_t weft__earliest_timer(void);

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+/* fan_internal.h - what sink.c and fanout.c share and nobody else may call. */
+#ifndef CAST_FAN_INTERNAL_H
+#define CAST_FAN_INTERNAL_H
+#include "core/fanout.h"
+
+/** Marks a sink as failed and has on_failure told at the end of the turn. */
+void fan__fail(struct sink *s, enum sink_failure why);
+/** Has the fan's deferred part run with this turn. */
+void fan__arm(struct fan *f);
+/** Sends one sub its range; for a sink without private bytes. */
+void fan__send_sub(struct sink *s, struct sub *sub);
+#endif

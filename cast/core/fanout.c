@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+/* fanout.c - outlets and passes; fanout.h has the picture. */
+#include "core/fan_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Sends of one pass before the loop turns: some 1 to 2 ms. */
+#define PASS_QUANTUM 512
+/* With fewer subs than this a pass costs less than it would save to wait. */
+#define WINDOW_FROM_SUBS 64
+
+static void outlet_wake(struct outlet *o);
+
+static void outlet_told(weft_loop *loop, weft_loop_msg *msg)
+{
+    struct outlet *o = WEFT_LOOP_OWNER(msg, struct outlet, msg);
+    atomic_exchange_explicit(&o->told, 0, memory_order_acq_rel); /* [mo:outlet-told] */
+    outlet_wake(o);
+    outlet_unref(o);
+}
+
+struct outlet *outlet_new(struct fan *fan, struct tlog *log, struct cast_span channel)
+{
+    struct outlet *o = calloc(1, sizeof *o + channel.bytes);
+    if (!o)
+        return NULL;
+    memcpy(o->name, channel.ptr, channel.bytes);
+    o->channel = table_key(o->name, channel.bytes);
+    o->msg.fn = outlet_told;
+    atomic_init(&o->refs, 1);
+    atomic_init(&o->told, 0);
+    o->fan = fan;
+    o->log = tlog_ref(log);
+    o->head = tlog_head(log);
+    return o;
+}
+
+struct outlet *outlet_ref(struct outlet *o)
+{
+    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed); /* [mo:alone: we hold one] */
+    return o;
+}
+
+void outlet_unref(struct outlet *o)
+{
+    if (!o || atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
+        return; /* [mo:outlet-refs] */
+    assert(o->count == 0 && !o->due && !o->waiting);
+    tlog_unref(o->log);
+    free(o->subs);
+    free(o);
+}
+
+void outlet_news(struct outlet *o, bool here)
+{
+    if (here) {
+        outlet_wake(o);
+        return;
+    }
+    if (atomic_exchange_explicit(&o->told, 1, memory_order_acq_rel) == 0) /* [mo:outlet-told] */
+        weft_loop_post(outlet_ref(o)->fan->loop, &o->msg);
+}
+
+int outlet_add(struct outlet *o, struct sub *sub, struct sink *sink, const struct tcursor *cur)
+{
+    if (o->count == o->room) {
+        uint32_t room = o->room ? o->room * 2 : 4;
+        struct sub **subs = realloc(o->subs, room * sizeof(struct sub *));
+        if (!subs)
+            return -ENOMEM;
+        o->subs = subs;
+        o->room = room;
+    }
+    sub->outlet = o;
+    sub->sink = sink;
+    sub->cur = *cur;
+    sub->index = o->count;
+    sub->next = sink->subs;
+    sink->subs = sub;
+    o->subs[o->count++] = sub;
+    /* The cursor may be ahead of the news (they are under way), or news have come before it. */
+    outlet_wake(o);
+    return 0;
+}
+
+static void put_at(struct outlet *o, uint32_t index, struct sub *sub)
+{
+    o->subs[index] = sub;
+    sub->index = index;
+}
+
+static void forget_wait(struct outlet *o)
+{
+    struct outlet **at = &o->fan->waiting;
+    while (*at != o)
+        at = &(*at)->next;
+    *at = o->next;
+    o->waiting = false;
+    outlet_unref(o);
+}
+
+void outlet_remove(struct sub *sub)
+{
+    struct outlet *o = sub->outlet;
+    struct sub **at = &sub->sink->subs;
+    while (*at != sub)
+        at = &(*at)->next;
+    *at = sub->next;
+    /* The hole is filled from the same side of the running pass, so that it misses nobody. */
+    uint32_t hole = sub->index, last = o->count - 1;
+    if (hole < o->scan) {
+        put_at(o, hole, o->subs[o->scan - 1]);
+        hole = --o->scan;
+    }
+    put_at(o, hole, o->subs[last]);
+    o->count = last;
+    tcursor_drop(&sub->cur);
+    sub->outlet = NULL;
+    if (o->count == 0 && o->waiting)
+        forget_wait(o);
+    outlet_unref(o);
+}
+
+/* ---- passes ---- */
+
+static void fan_turn(weft_loop *loop, weft_loop_msg *msg);
+
+void fan__arm(struct fan *f)
+{
+    if (f->turn_queued)
+        return;
+    f->turn_queued = true;
+    weft_loop_defer(f->loop, &f->turn);
+}
+
+static void make_due(struct outlet *o)
+{
+    struct fan *f = o->fan;
+    o->due = true;
+    o->next = NULL;
+    *f->due_tail = outlet_ref(o);
+    f->due_tail = &o->next;
+    fan__arm(f);
+}
+
+static void window_over(weft_loop *loop, weft_loop_timer *timer)
+{
+    struct fan *f = WEFT_LOOP_OWNER(timer, struct fan, window);
+    int64_t now = weft_loop_now_ns(loop), wait = f->window_ns;
+    struct outlet *o = f->waiting, *next;
+    f->waiting = NULL;
+    for (; o; o = next) {
+        next = o->next;
+        int64_t left = o->last_pass_ns + f->window_ns - now;
+        if (left > 0) {
+            wait = left < wait ? left : wait;
+            o->next = f->waiting;
+            f->waiting = o;
+            continue;
+        }
+        o->waiting = false;
+        make_due(o);
+        outlet_unref(o);
+    }
+    if (f->waiting)
+        weft_loop_timer_start(loop, timer, wait, 0);
+}
+
+/* Something lies behind the cursors: now, or when the window is over. */
+static void schedule(struct outlet *o)
+{
+    struct fan *f = o->fan;
+    if (o->due || o->waiting || o->count == 0)
+        return; /* a pass that rolls looks at the head again when it is over */
+    int64_t since = weft_loop_now_ns(f->loop) - o->last_pass_ns;
+    if (o->count < WINDOW_FROM_SUBS || since >= f->window_ns) {
+        make_due(o);
+        return;
+    }
+    o->waiting = true;
+    o->next = f->waiting;
+    f->waiting = outlet_ref(o);
+    if (!weft_loop_timer_running(&f->window))
+        weft_loop_timer_start(f->loop, &f->window, f->window_ns - since, 0);
+}
+
+static void outlet_wake(struct outlet *o)
+{
+    o->head = tlog_head(o->log);
+    schedule(o);
+}
+
+static void give(struct fan *f, struct sub *sub, bool alone)
+{
+    struct sink *s = sub->sink;
+    if (s->failure != SINK_FINE || s->closed)
+        return;
+    if (s->blocked) {
+        if (sink_lag(s) > f->queue_max_bytes)
+            fan__fail(s, SINK_SLOW);
+        return;
+    }
+    if (!s->out && (alone || !s->subs->next))
+        fan__send_sub(s, sub);
+    else
+        sink_flush(s);
+}
+
+/* Goes on with the pass over o; returns the sends made. The pass is over when scan is 0 again. */
+static int pass_some(struct fan *f, struct outlet *o, int quantum, bool alone)
+{
+    int made = 0;
+    if (o->scan == 0) {
+        o->pass_head = o->head;
+        o->last_pass_ns = weft_loop_now_ns(f->loop);
+        f->stats.passes++;
+    }
+    while (o->scan < o->count && made < quantum) {
+        struct sub *sub = o->subs[o->scan++];
+        if (sub->cur.pos == o->head)
+            continue;
+        give(f, sub, alone);
+        made++;
+    }
+    if (o->scan >= o->count)
+        o->scan = 0;
+    return made;
+}
+
+static void run_passes(struct fan *f)
+{
+    int left = PASS_QUANTUM;
+    while (f->due && left > 0) {
+        struct outlet *o = f->due;
+        bool alone = !o->next;
+        left -= pass_some(f, o, left, alone) + 1;
+        if (o->scan != 0)
+            break; /* the quantum is used up: the next turn goes on here */
+        f->due = o->next;
+        if (!f->due)
+            f->due_tail = &f->due;
+        o->due = false;
+        if (o->head != o->pass_head)
+            schedule(o); /* it grew while the pass rolled */
+        outlet_unref(o);
+    }
+}
+
+static void flush_sinks(struct fan *f)
+{
+    while (f->flush) {
+        struct sink *s = f->flush;
+        f->flush = s->next;
+        s->queued = false;
+        if (s->failure == SINK_FINE)
+            sink_flush(s);
+        if (s->failure != SINK_FINE && !s->queued) {
+            s->queued = true;
+            s->next = f->failed;
+            f->failed = s;
+        }
+    }
+}
+
+static void tell_failures(struct fan *f)
+{
+    while (f->failed) {
+        struct sink *s = f->failed;
+        f->failed = s->next;
+        s->queued = false;
+        if (s->failure == SINK_FINE) { /* ended meanwhile: its last bytes may leave */
+            sink_flush(s);
+            continue;
+        }
+        if (s->failure == SINK_SLOW)
+            f->stats.slow++;
+        f->on_failure(s, (enum sink_failure)s->failure);
+    }
+}
+
+static void fan_turn(weft_loop *loop, weft_loop_msg *msg)
+{
+    struct fan *f = WEFT_LOOP_OWNER(msg, struct fan, turn);
+    f->turn_queued = false;
+    flush_sinks(f);
+    run_passes(f);
+    flush_sinks(f);
+    tell_failures(f);
+    if (f->due || f->flush || f->failed)
+        fan__arm(f);
+}
+
+void fan_init(struct fan *f, weft_loop *loop, uint32_t queue_max_bytes, int64_t window_ns,
+    void (*on_failure)(struct sink *s, enum sink_failure why))
+{
+    memset(f, 0, sizeof *f);
+    f->loop = loop;
+    f->turn.fn = fan_turn;
+    f->window.fn = window_over;
+    f->due_tail = &f->due;
+    f->queue_max_bytes = queue_max_bytes;
+    f->window_ns = window_ns;
+    f->on_failure = on_failure;
+}
+
+void fan_fini(struct fan *f)
+{
+    weft_loop_timer_stop(f->loop, &f->window);
+}
+
+static void unlink_sink(struct sink **at, struct sink *s)
+{
+    for (; *at; at = &(*at)->next)
+        if (*at == s) {
+            *at = s->next;
+            return;
+        }
+}
+
+void fan_forget(struct fan *f, struct sink *s)
+{
+    if (!s->queued)
+        return;
+    unlink_sink(&f->flush, s);
+    unlink_sink(&f->failed, s);
+    s->queued = false;
+}

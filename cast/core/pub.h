@@ -29,10 +29,10 @@ void cinfo_unref(struct cinfo *c); /* NULL is fine */
 
 struct pub {
     _Atomic uint32_t refs;
-    uint64_t offset;      /* 0: not in a stream */
-    struct cinfo *cinfo;  /* the publishing client, or NULL (server API) */
-    struct cast_span data;    /* as published */
-    struct cast_span chan_info; /* of the publisher's subscription, or absent */
+    uint64_t offset;              /* 0: not in a stream */
+    struct cinfo *cinfo;          /* the publishing client, or NULL (server API) */
+    struct cast_span data;        /* as published */
+    struct cast_span chan_info;   /* of the publisher's subscription, or absent */
     const struct cast_pair *tags; /* tag_count of them, in the publisher's order */
     size_t tag_count;
 };

@@ -84,8 +84,7 @@ static void close_frame(struct outq *q)
     uint32_t gap = q->open_at - 1; /* open_at is one more, so that 0 can say "none" */
     uint32_t payload = q->used - gap - HEAD_GAP;
     char head[WEFT_WS_HEAD_MAX];
-    uint32_t head_bytes =
-        (uint32_t)weft_ws_frame_head(head, WEFT_WS_OP_TEXT, true, payload, NULL);
+    uint32_t head_bytes = (uint32_t)weft_ws_frame_head(head, WEFT_WS_OP_TEXT, true, payload, NULL);
     assert(head_bytes <= HEAD_GAP);
     memmove(q->bytes + gap + head_bytes, q->bytes + gap + HEAD_GAP, payload);
     memcpy(q->bytes + gap, head, head_bytes);
@@ -165,7 +164,7 @@ void sink_barrier(struct sink *s, struct sub *sub)
     struct iovec iov[8];
     int n;
     while (!s->closed && s->failure == SINK_FINE &&
-        (n = tcursor_ranges(&sub->cur, head, iov, 8)) > 0) {
+           (n = tcursor_ranges(&sub->cur, head, iov, 8)) > 0) {
         uint64_t took = 0;
         for (int i = 0; i < n; i++) {
             const char *p = iov[i].iov_base, *end = p + iov[i].iov_len;
@@ -212,7 +211,8 @@ static uint64_t save_cut_frame(struct sink *s, const char *p, size_t bytes, size
 
 /* Moves a sub's cursor over n sent bytes of its ranges; a cut frame is saved. Returns what is left
  * of n. */
-static size_t sub_sent(struct sink *s, struct sub *sub, const struct iovec *iov, int count, size_t n)
+static size_t sub_sent(
+    struct sink *s, struct sub *sub, const struct iovec *iov, int count, size_t n)
 {
     uint64_t over = 0;
     for (int i = 0; i < count && n > 0; i++) {
@@ -284,9 +284,8 @@ void fan__send_sub(struct sink *s, struct sub *sub)
         size_t bytes = 0;
         for (int i = 0; i < n; i++)
             bytes += iov[i].iov_len;
-        ssize_t sent = n == 1
-            ? weft_loop_send(s->fan->loop, &s->io, iov[0].iov_base, bytes)
-            : weft_loop_sendv(s->fan->loop, &s->io, iov, n);
+        ssize_t sent = n == 1 ? weft_loop_send(s->fan->loop, &s->io, iov[0].iov_base, bytes)
+                              : weft_loop_sendv(s->fan->loop, &s->io, iov, n);
         s->fan->stats.sends++;
         if (sent > 0)
             sub_sent(s, sub, iov, n, (size_t)sent);

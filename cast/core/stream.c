@@ -91,7 +91,8 @@ bool stream_version_stale(struct stream *s, uint64_t version, struct cast_span v
     if (!same) {
         char *copy = strndup(version_epoch.bytes ? version_epoch.ptr : "", version_epoch.bytes);
         if (!copy)
-            return false; /* without memory the older epoch stays: the next one is let through too */
+            return false; /* without memory the older epoch stays: the next one is let through too
+                           */
         free(s->version_epoch);
         s->version_epoch = copy;
     }
@@ -163,8 +164,8 @@ void picked_free(struct picked *p)
 }
 
 /* Takes `count` publications from index `from` on, in either direction. */
-static int pick(const struct stream *s, uint32_t from, uint64_t count, bool reverse,
-    struct picked *ret)
+static int pick(
+    const struct stream *s, uint32_t from, uint64_t count, bool reverse, struct picked *ret)
 {
     *ret = (struct picked){NULL, 0};
     if (count == 0)
@@ -181,7 +182,7 @@ static int pick(const struct stream *s, uint32_t from, uint64_t count, bool reve
 static bool epoch_fits(const struct stream *s, struct cast_span epoch)
 {
     return epoch.bytes == 0 ||
-        (epoch.bytes == STREAM_EPOCH_BYTES && memcmp(epoch.ptr, s->epoch, epoch.bytes) == 0);
+           (epoch.bytes == STREAM_EPOCH_BYTES && memcmp(epoch.ptr, s->epoch, epoch.bytes) == 0);
 }
 
 /* How many kept publications have an offset <= this one. */

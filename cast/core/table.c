@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* table.c - see table.h. The set is single-writer here, in one thread: ck_hs in its simplest mode. */
+/* table.c - see table.h. The set is single-writer here, in one thread: ck_hs in its simplest mode.
+ */
 #include "core/table.h"
 
 #include <assert.h>
@@ -93,8 +94,7 @@ static void ck_release(void *p, size_t bytes, bool defer)
     free(p);
 }
 
-static struct ck_malloc ck_memory = {
-    .malloc = ck_alloc, .realloc = ck_realloc, .free = ck_release};
+static struct ck_malloc ck_memory = {.malloc = ck_alloc, .realloc = ck_realloc, .free = ck_release};
 
 void table_init(struct table *t)
 {

@@ -232,8 +232,8 @@ static int append_publication(struct topic *t, const struct publish *p, const st
 }
 
 /* Into the stream if there is one for it, then to the subscribers. */
-static int publish_in(struct topic *t, const struct publish *p, struct pub *pub,
-    struct idem_result *ret)
+static int publish_in(
+    struct topic *t, const struct publish *p, struct pub *pub, struct idem_result *ret)
 {
     int64_t now_ms = topic__now_ms(t->home);
     int rc = 0;
@@ -278,8 +278,7 @@ int home_publish(struct home *h, const struct publish *p, struct idem_result *re
     if (p->idempotency_key.bytes == 0)
         return publish_once(h, p, ret);
     int64_t now_ms = topic__now_ms(h);
-    const struct idem_result *before =
-        idem_find(&h->idem, p->channel, p->idempotency_key, now_ms);
+    const struct idem_result *before = idem_find(&h->idem, p->channel, p->idempotency_key, now_ms);
     if (before) {
         *ret = *before;
         return 0;

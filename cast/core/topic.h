@@ -41,9 +41,9 @@
 enum flavour { FLAVOUR_PLAIN, FLAVOUR_JOINS, FLAVOURS };
 
 struct home_stats {
-    uint64_t publications;     /* published, each once */
-    uint64_t joins, leaves;    /* pushes made, each once */
-    uint64_t deliveries;       /* publications, joins and leaves times subscribers, when appended */
+    uint64_t publications;  /* published, each once */
+    uint64_t joins, leaves; /* pushes made, each once */
+    uint64_t deliveries;    /* publications, joins and leaves times subscribers, when appended */
 };
 
 struct home {

@@ -52,7 +52,7 @@
 #define CAST_FANOUT_H
 #include "core/table.h"
 #include "core/tlog.h"
-#include "protocol/span.h"
+#include "protocol/castspan.h"
 
 #include <weft/loop.h>
 

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * weft/run.h - starting the runtime, and what an embedder may put under it.
+ *
+ * A program hands its first function to weft_main (a program of its own) or weft_run (a part of a
+ * larger one). The function runs as a fiber under the root context; when it returns the root
+ * context is cancelled, the other fibers get a limited time to end, and the call returns.
+ *
+ *     int main(void) { return weft_main(app, NULL); }
+ *
+ * One runtime a process at a time. It may be started again after it has ended.
+ *
+ * Each option can be overridden from the environment, so that a deployed program can be tried with
+ * other numbers: WEFT_WORKERS, WEFT_MAX_FIBERS, WEFT_MAX_THREADS, WEFT_STACK_BYTES, WEFT_DRAIN
+ * (such as "2s", "500ms"), WEFT_PREEMPT (0 or 1). Sizes take K, M and G. A value that cannot be
+ * read is an error
+ * (-EINVAL, and a sentence to the log), never silently ignored.
+ */
+#ifndef WEFT_RUN_H
+#define WEFT_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <weft/base.h>
+
+WEFT_BEGIN_DECLS
+
+/* Options of weft_run. Zero is the default of each; size is sizeof(weft_run_opts), so it can grow.
+ */
+typedef struct weft_run_opts {
+    size_t size;
+    unsigned workers;     /* fibers that run at once; 0: the cores of the container's quota */
+    unsigned max_fibers;  /* weft_go fails with -EAGAIN beyond; 0: 16 Mi */
+    unsigned max_threads; /* OS threads of the runtime; 0: 512 */
+    size_t stack_bytes;   /* of a fiber that asks for nothing else; 0: 256 KiB, virtual */
+    int64_t drain_ns;     /* how long fibers may go on once the first function returned; 0: 10 s */
+    bool no_preempt;      /* leave fibers alone that burn the CPU: no signals are sent */
+    int preempt_signal;   /* 0: SIGURG */
+} weft_run_opts;
+
+/**
+ * weft_run - run a function as the first fiber, with the calling thread as one of the runtime's.
+ * @app:        the function; its context is the root context.
+ * @arg:        passed on to it.
+ * @opts:       options, or NULL for the defaults; borrowed for the call.
+ * @ret_result: what app returned; may be NULL.
+ *
+ * When app has returned, the root context is cancelled and the remaining fibers drain within
+ * drain_ns. Those that are still there then are named in the log and never run again.
+ *
+ * Returns 0 once app has returned and all fibers have ended.
+ *   -ETIMEDOUT the same, but fibers were left over (*ret_result is set). -EBUSY a runtime runs
+ * already; -EDEADLK called on a fiber; -EINVAL app is NULL, or an option or its environment
+ * variable makes no sense; -ENOMEM, -EAGAIN threads or stacks could not be made. In these cases app
+ * did not run. Blocks:    the calling thread, until the runtime has ended. Callable:  a plain
+ * thread, not on a fiber. Again, once it has returned. Order:     everything before the call
+ * happens-before app; app's end happens-before the return. Cost:      a thread a worker, and the
+ * monitor. Since 0.1. See weft_main, weft_go, examples/square.c.
+ */
+WEFT_API int weft_run(int (*app)(void *), void *arg, const weft_run_opts *opts, int *ret_result);
+
+/**
+ * weft_main - run a program: weft_run for main functions.
+ * @app: the program's first fiber.
+ * @arg: passed on to it.
+ *
+ * Returns an exit status: 0 if app's result is not negative, else 1 after the error was printed on
+ * standard error as "PROGRAM: text" (with the chain of causes, where app returned by weft_fail).
+ * Also 1 if the runtime could not run, or fibers were left over. Blocks:    the calling thread,
+ * until the runtime has ended. Callable:  a plain thread, not on a fiber. Order:     as weft_run.
+ * Since 0.1. See weft_run.
+ */
+WEFT_API int weft_main(int (*app)(void *), void *arg);
+
+/**
+ * weft_running - is there a runtime at present?
+ *
+ * Returns true from shortly before the first function starts until weft_run is about to return.
+ * Blocks:    never.
+ * Callable:  anywhere.
+ * Since 0.1. See weft_run.
+ */
+WEFT_API bool weft_running(void);
+
+/* How bad it is. */
+enum weft_log_level { WEFT_LOG_ERROR = 0, WEFT_LOG_WARNING = 1, WEFT_LOG_NOTE = 2 };
+
+/* Receives one line without newline; text is borrowed for the call. May be called on any thread or
+ * fiber, from several at once; must not wait for long. */
+typedef void (*weft_log_fn)(void *arg, int level, const char *text);
+
+/**
+ * weft_set_log - where the library's own few sentences go.
+ * @fn:  called with each; NULL: standard error again.
+ * @arg: passed on to it.
+ *
+ * The library speaks only of what nobody asked for and an operator should know: wrong environment
+ * variables, fibers left over, a panic that ended only its fiber. Errors are returned, not logged.
+ *
+ * Blocks:    never.
+ * Callable:  before the runtime starts, or after it has ended.
+ * Since 0.1. See enum weft_log_level.
+ */
+WEFT_API void weft_set_log(weft_log_fn fn, void *arg);
+
+/* An embedder's allocator: all three like malloc, realloc and free, callable from any thread. size
+ * is sizeof(weft_allocator). */
+typedef struct weft_allocator {
+    size_t size;
+    void *(*alloc)(void *arg, size_t bytes);
+    void *(*resize)(void *arg, void *p, size_t bytes);
+    void (*release)(void *arg, void *p);
+    void *arg;
+} weft_allocator;
+
+/**
+ * weft_set_allocator - take the library's heap memory from another allocator.
+ * @a: the functions; copied.
+ *
+ * Stacks do not come from it: they are mapped.
+ *
+ * Returns 0; -EINVAL a function is missing or size is wrong; -EBUSY the library has allocated
+ * already. Blocks:    never. Callable:  once, before any other call of the library. Since 0.1. See
+ * weft_run.
+ */
+WEFT_API int weft_set_allocator(const weft_allocator *a);
+
+WEFT_END_DECLS
+#endif

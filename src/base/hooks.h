@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * hooks.h - how the lower rooms reach what only the upper ones can do, without including them.
+ *
+ * weft_run calls the init functions once, on the calling thread, before the runtime starts. The
+ * pointers are NULL until their room has set them; whoever calls one checks.
+ */
+#ifndef WEFT_BASE_HOOKS_H
+#define WEFT_BASE_HOOKS_H
+
+/** io: sets the poller. */
+void weft__io_init(void);
+/** diag: signal handlers, symbols, the hooks of fatal.h and below. */
+void weft__diag_init(void);
+
+/** diag: every fiber with its stack to fd. Async-signal-safe. */
+extern void (*weft__dump_hook)(int fd);
+#endif

@@ -158,7 +158,8 @@ int weft_ws_upgrade_check(const struct weft_http1_head *req, struct weft_ws_upgr
         return refuse(ret_up, 405, "a WebSocket opens with GET");
     if (!req->upgrade || !f.websocket)
         return refuse(ret_up, 426, "not an upgrade to websocket");
-    if (req->framing != WEFT_HTTP1_NO_BODY && req->content_length != 0)
+    if (req->framing != WEFT_HTTP1_NO_BODY &&
+        (req->framing != WEFT_HTTP1_LENGTH || req->content_length != 0))
         return refuse(ret_up, 400, "an upgrade request with a body");
     if (f.versions != 1 || !weft_span_is(f.version, "13"))
         return refuse(ret_up, 426, "another Sec-WebSocket-Version than 13");

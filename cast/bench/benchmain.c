@@ -2,14 +2,15 @@
 /*
  * benchmain.c - `weftcast bench`: the run from its beginning to its report.
  *
- *     open      workers open all clients (fan-out, idle: as fast as the window allows;
+ *     open      receivers open all clients (fan-out, idle: as fast as the window allows;
  *               connect: at the rate)
  *     fan-out   publish at the rate for warm-up and measured time; then wait for what is under way
  *     idle      hold
  *     report
  *
- * The main thread only looks on: it reads the workers' tallies ten times a second, prints a line a
- * second, and moves the run to its next phase. It waits by sleeping, as it measures nothing itself.
+ * The main thread only looks on: it reads the receivers' tallies ten times a second, prints a line
+ * a second, and moves the run to its next phase. It waits by sleeping, as it measures nothing
+ * itself.
  *
  * What counts is decided by a message's intended time: those in [measure_from, measure_to). So
  * warm-up, and what is still under way at the end, cannot blur the figures.
@@ -36,7 +37,7 @@
 
 struct bench {
     struct bench_opts opts;
-    struct receiver *workers;
+    struct receiver *receivers;
     unsigned started;
     struct publisher publisher;
     struct latency latency;
@@ -68,7 +69,7 @@ static struct sums look(const struct bench *b)
 {
     struct sums s = {0};
     for (unsigned i = 0; i < b->started; i++) {
-        struct tally *t = &b->workers[i].tally;
+        struct tally *t = &b->receivers[i].tally;
         s.ready += atomic_load(&t->ready);
         s.failed += atomic_load(&t->failed);
         s.gone += atomic_load(&t->gone);
@@ -123,12 +124,12 @@ static int raise_fd_limit(struct bench *b)
 static int start_workers(struct bench *b)
 {
     unsigned n = b->opts.threads;
-    b->workers = calloc(n, sizeof(*b->workers));
-    if (!b->workers)
+    b->receivers = calloc(n, sizeof(*b->receivers));
+    if (!b->receivers)
         return fail(b, -ENOMEM, "starting");
     for (unsigned i = 0; i < n; i++) {
         size_t count = b->opts.clients / n + (i < b->opts.clients % n);
-        int rc = receiver_start(&b->workers[i], &b->opts, i, count);
+        int rc = receiver_start(&b->receivers[i], &b->opts, i, count);
         if (rc < 0)
             return fail(b, rc, "starting a receiving thread");
         b->started++;
@@ -164,8 +165,8 @@ static int open_clients(struct bench *b)
 static void set_window(struct bench *b, int64_t from, int64_t to)
 {
     for (unsigned i = 0; i < b->started; i++) {
-        atomic_store(&b->workers[i].measure_from, from);
-        atomic_store(&b->workers[i].measure_to, to);
+        atomic_store(&b->receivers[i].measure_from, from);
+        atomic_store(&b->receivers[i].measure_to, to);
     }
 }
 
@@ -269,8 +270,8 @@ static const char *problem_of(const struct bench *b)
     if (b->publisher.problem[0])
         return b->publisher.problem;
     for (unsigned i = 0; i < b->started; i++)
-        if (b->workers[i].problem[0])
-            return b->workers[i].problem;
+        if (b->receivers[i].problem[0])
+            return b->receivers[i].problem;
     return interrupted ? "interrupted" : "";
 }
 
@@ -296,7 +297,7 @@ static void fill_report(struct bench *b, struct report *r)
         .rss_before_bytes = b->server_before.rss_bytes,
         .rss_bytes = b->server_to.rss_bytes};
     for (unsigned i = 0; i < b->started; i++) {
-        struct receiver *w = &b->workers[i];
+        struct receiver *w = &b->receivers[i];
         receiver_settle(w, r->published);
         latency_merge(&b->latency, &w->latency);
         r->measured += w->measured;
@@ -323,9 +324,9 @@ int cast_bench_main(int argc, char **argv)
     b->printed_ns = wsclient_now_ns();
     rc = run(b);
     publisher_end(&b->publisher);
-    const char *backend = b->started ? weft_loop_backend(b->workers[0].loop) : "";
+    const char *backend = b->started ? weft_loop_backend(b->receivers[0].loop) : "";
     for (unsigned i = 0; i < b->started; i++)
-        receiver_stop(&b->workers[i]);
+        receiver_stop(&b->receivers[i]);
     fill_report(b, &r);
     r.backend = backend;
     r.problem = problem_of(b);
@@ -334,8 +335,8 @@ int cast_bench_main(int argc, char **argv)
     report_print(&r);
     bool failed = rc < 0 || (b->opts.fail_on_loss && (r.lost || r.gone || r.failed));
     for (unsigned i = 0; i < b->started; i++)
-        receiver_fini(&b->workers[i]);
-    free(b->workers);
+        receiver_fini(&b->receivers[i]);
+    free(b->receivers);
     free(b);
     sigaction(SIGINT, &theirs, NULL);
     return failed;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * receiver.c - a receiving thread of the load generator (receiver.h): its clients from dial to close.
+ * receiver.c - a receiving thread of the load generator (receiver.h): its clients from dial to
+ * close.
  *
  * The way of bytes: on_event -> read_some -> take_frames -> take_text -> take_push. All clients of
  * a thread read into one buffer; only when a read ends inside a frame are the bytes of that frame
@@ -24,36 +25,36 @@ enum { READS_A_TURN = 4, DATA_TAIL_BYTES = 16 };
 /* The only setter of a client's state; keeps the tallies (invariant B1). */
 static void client_state(struct client *c, enum client_state to)
 {
-    struct receiver *w = c->worker;
+    struct receiver *r = c->receiver;
     enum client_state from = c->state;
     c->state = (uint8_t)to;
     if (from == CLIENT_NEW)
-        w->opening++;
+        r->opening++;
     else if (from != CLIENT_READY && (to == CLIENT_READY || to == CLIENT_GONE))
-        w->opening--;
+        r->opening--;
     if (to == CLIENT_READY)
-        atomic_fetch_add(&w->tally.ready, 1);
+        atomic_fetch_add(&r->tally.ready, 1);
     else if (to == CLIENT_GONE)
-        atomic_fetch_add(from == CLIENT_READY ? &w->tally.gone : &w->tally.failed, 1);
+        atomic_fetch_add(from == CLIENT_READY ? &r->tally.gone : &r->tally.failed, 1);
 }
 
-static void open_more(struct receiver *w);
+static void open_more(struct receiver *r);
 
 static void client_fail(struct client *c, int err, const char *why, struct cast_span detail)
 {
-    struct receiver *w = c->worker;
+    struct receiver *r = c->receiver;
     if (c->state == CLIENT_GONE)
         return;
-    if (!w->problem[0])
-        snprintf(w->problem, sizeof(w->problem), "%s%s%.*s", why, detail.bytes ? ": " : "",
+    if (!r->problem[0])
+        snprintf(r->problem, sizeof(r->problem), "%s%s%.*s", why, detail.bytes ? ": " : "",
             (int)(detail.bytes < 100 ? detail.bytes : 100), detail.ptr ? detail.ptr : "");
-    atomic_store(&w->tally.first_error, err);
-    weft_loop_io_close(w->loop, &c->io);
+    atomic_store(&r->tally.first_error, err);
+    weft_loop_io_close(r->loop, &c->io);
     client_state(c, CLIENT_GONE);
     free(c->tail);
     c->tail = NULL;
     c->tail_bytes = c->tail_room = 0;
-    open_more(w);
+    open_more(r);
 }
 
 static void client_fail_errno(struct client *c, int err, const char *why)
@@ -64,7 +65,7 @@ static void client_fail_errno(struct client *c, int err, const char *why)
 /* Small messages to a socket that has hardly been used: one that does not take them is broken. */
 static bool client_send(struct client *c, const char *data, size_t bytes)
 {
-    ssize_t n = weft_loop_send(c->worker->loop, &c->io, data, bytes);
+    ssize_t n = weft_loop_send(c->receiver->loop, &c->io, data, bytes);
     if (n == (ssize_t)bytes)
         return true;
     client_fail_errno(c, n < 0 ? (int)n : -EMSGSIZE, "a small send failed");
@@ -81,11 +82,11 @@ static bool client_send_frame(struct client *c, int opcode, const char *data, si
 
 static void client_joined(struct client *c)
 {
-    struct receiver *w = c->worker;
+    struct receiver *r = c->receiver;
     client_state(c, CLIENT_READY);
-    if (w->opts->mode == BENCH_CONNECT)
-        latency_record(&w->latency, weft_loop_update_now(w->loop) - c->began_ns);
-    open_more(w);
+    if (r->opts->mode == BENCH_CONNECT)
+        latency_record(&r->latency, weft_loop_update_now(r->loop) - c->began_ns);
+    open_more(r);
 }
 
 /* A line that is no push of the channel: a ping, or a reply to what the client said. */
@@ -107,36 +108,36 @@ static void take_line(struct client *c, struct cast_span line)
 static inline void take_push(
     struct client *c, const char *number, int64_t now, int64_t from, int64_t to)
 {
-    struct receiver *w = c->worker;
+    struct receiver *r = c->receiver;
     uint64_t seq = payload_value(number);
     int64_t intended = (int64_t)payload_value(number + PAYLOAD_TIME_AT - PAYLOAD_SEQ_AT);
     if (seq > c->next_seq)
-        w->lost += seq - c->next_seq;
+        r->lost += seq - c->next_seq;
     if (seq >= c->next_seq)
         c->next_seq = seq + 1;
     else
-        w->repeated++;
+        r->repeated++;
     if (intended >= from && intended < to) {
-        w->measured++;
-        latency_record(&w->latency, now - intended);
+        r->measured++;
+        latency_record(&r->latency, now - intended);
     }
 }
 
 /* The lines of one message. Returns the pushes among them. */
 static uint64_t take_text(struct client *c, const char *p, size_t bytes, int64_t now)
 {
-    struct receiver *w = c->worker;
+    struct receiver *r = c->receiver;
     const char *end = p + bytes;
-    const size_t push_bytes = w->prefix_bytes + w->opts->payload_bytes - PAYLOAD_SEQ_AT;
-    int64_t from = atomic_load(&w->measure_from), to = atomic_load(&w->measure_to);
+    const size_t push_bytes = r->prefix_bytes + r->opts->payload_bytes - PAYLOAD_SEQ_AT;
+    int64_t from = atomic_load(&r->measure_from), to = atomic_load(&r->measure_to);
     uint64_t pushes = 0;
     while (p < end) {
         size_t left = (size_t)(end - p);
-        bool push = left > push_bytes && memcmp(p, w->prefix, w->prefix_bytes) == 0;
+        bool push = left > push_bytes && memcmp(p, r->prefix, r->prefix_bytes) == 0;
         const char *search = push ? p + push_bytes : p;
         const char *feed = memchr(search, '\n', (size_t)(end - search));
         if (push) {
-            take_push(c, p + w->prefix_bytes, now, from, to);
+            take_push(c, p + r->prefix_bytes, now, from, to);
             pushes++;
         } else {
             take_line(c, (struct cast_span){p, (size_t)((feed ? feed : end) - p)});
@@ -182,7 +183,7 @@ static size_t take_frames(struct client *c, const char *buf, size_t bytes, int64
         else if (f.opcode == WEFT_WS_OP_CLOSE)
             take_close(c, &f);
     }
-    struct tally *t = &c->worker->tally; // one writer: this thread
+    struct tally *t = &c->receiver->tally; // one writer: this thread
     atomic_store(&t->deliveries, atomic_load(&t->deliveries) + pushes);
     return at;
 }
@@ -200,9 +201,9 @@ static size_t take_answer(struct client *c, const char *buf, size_t bytes)
         client_fail(c, (int)n, why, (struct cast_span){"", 0});
         return bytes;
     }
-    c->awaited = c->worker->opts->subscribe ? 2 : 1;
+    c->awaited = c->receiver->opts->subscribe ? 2 : 1;
     client_state(c, CLIENT_JOINING);
-    client_send_frame(c, WEFT_WS_OP_TEXT, c->worker->hello, c->worker->hello_bytes);
+    client_send_frame(c, WEFT_WS_OP_TEXT, c->receiver->hello, c->receiver->hello_bytes);
     return (size_t)n;
 }
 
@@ -225,9 +226,9 @@ static void keep_tail(struct client *c, const char *data, size_t bytes)
 /* One read and what it brought. Returns whether more may be there. */
 static bool read_some(struct client *c)
 {
-    struct receiver *w = c->worker;
+    struct receiver *r = c->receiver;
     size_t kept = c->tail_bytes, room = RECEIVER_BUF_BYTES - kept, taken = 0;
-    ssize_t n = weft_loop_recv(w->loop, &c->io, w->buf + kept, room);
+    ssize_t n = weft_loop_recv(r->loop, &c->io, r->buf + kept, room);
     if (n == -EAGAIN)
         return false;
     if (n <= 0) {
@@ -239,20 +240,20 @@ static bool read_some(struct client *c)
         return false;
     }
     if (kept)
-        memcpy(w->buf, c->tail, kept);
+        memcpy(r->buf, c->tail, kept);
     size_t bytes = kept + (size_t)n;
-    atomic_store(&w->tally.bytes, atomic_load(&w->tally.bytes) + (uint64_t)n);
+    atomic_store(&r->tally.bytes, atomic_load(&r->tally.bytes) + (uint64_t)n);
     if (c->state == CLIENT_UPGRADING)
-        taken = take_answer(c, w->buf, bytes);
+        taken = take_answer(c, r->buf, bytes);
     if (c->state >= CLIENT_JOINING && c->state != CLIENT_GONE)
-        taken += take_frames(c, w->buf + taken, bytes - taken, wsclient_now_ns());
+        taken += take_frames(c, r->buf + taken, bytes - taken, wsclient_now_ns());
     if (c->state == CLIENT_GONE)
         return false;
     if (bytes - taken == RECEIVER_BUF_BYTES) {
         client_fail(c, -EMSGSIZE, "a frame larger than the buffer", (struct cast_span){"", 0});
         return false;
     }
-    keep_tail(c, w->buf + taken, bytes - taken);
+    keep_tail(c, r->buf + taken, bytes - taken);
     return (size_t)n == room;
 }
 
@@ -262,7 +263,7 @@ static void on_event(weft_loop *loop, weft_loop_io *io, unsigned events)
     if (c->state == CLIENT_DIALLING) {
         char request[1024];
         int rc = weft_loop_dial_result(io->fd);
-        ssize_t n = rc < 0 ? rc : wsclient_request(c->worker->opts, request, sizeof(request));
+        ssize_t n = rc < 0 ? rc : wsclient_request(c->receiver->opts, request, sizeof(request));
         if (n < 0) {
             client_fail_errno(c, (int)n, "connecting failed");
             return;
@@ -280,28 +281,28 @@ static void on_event(weft_loop *loop, weft_loop_io *io, unsigned events)
         weft_loop_io_again(loop, io, WEFT_LOOP_READ);
 }
 
-/* The source address of a client: 127.x.y.z, spread over the workers' clients. */
-static void source_address(const struct receiver *w, size_t index, char *buf, size_t room)
+/* The source address of a client: 127.x.y.z, spread over the receivers' clients. */
+static void source_address(const struct receiver *r, size_t index, char *buf, size_t room)
 {
-    unsigned s = (unsigned)((index * w->opts->threads + w->number) % w->opts->sources);
+    unsigned s = (unsigned)((index * r->opts->threads + r->number) % r->opts->sources);
     snprintf(buf, room, "127.%u.%u.%u", 1 + (s >> 14), s >> 7 & 127, 1 + (s & 127));
 }
 
-static void open_client(struct receiver *w, size_t index, int64_t began_ns)
+static void open_client(struct receiver *r, size_t index, int64_t began_ns)
 {
-    struct client *c = &w->clients[index];
+    struct client *c = &r->clients[index];
     char source[24];
     weft_loop_dial_opts d = {.size = sizeof(d), .nodelay = true};
-    c->worker = w;
+    c->receiver = r;
     c->next_seq = 1;
     c->began_ns = began_ns;
     client_state(c, CLIENT_DIALLING);
-    if (w->opts->sources > 1) {
-        source_address(w, index, source, sizeof(source));
+    if (r->opts->sources > 1) {
+        source_address(r, index, source, sizeof(source));
         d.source = source;
     }
-    int fd = weft_loop_dial(w->opts->host, &d);
-    int rc = fd < 0 ? fd : weft_loop_io_add(w->loop, &c->io, fd, WEFT_LOOP_WRITE, on_event);
+    int fd = weft_loop_dial(r->opts->host, &d);
+    int rc = fd < 0 ? fd : weft_loop_io_add(r->loop, &c->io, fd, WEFT_LOOP_WRITE, on_event);
     if (rc < 0) {
         if (fd >= 0)
             close(fd);
@@ -310,75 +311,75 @@ static void open_client(struct receiver *w, size_t index, int64_t began_ns)
 }
 
 /* Closed loop: as many connections under way as the window allows. */
-static void open_more(struct receiver *w)
+static void open_more(struct receiver *r)
 {
-    if (w->opts->mode == BENCH_CONNECT || weft_loop_timer_running(&w->timer))
+    if (r->opts->mode == BENCH_CONNECT || weft_loop_timer_running(&r->timer))
         return;
-    weft_loop_timer_start(w->loop, &w->timer, 0, 0); // not from here: failures would recurse
+    weft_loop_timer_start(r->loop, &r->timer, 0, 0); // not from here: failures would recurse
 }
 
 static void on_open_timer(weft_loop *loop, weft_loop_timer *timer)
 {
-    struct receiver *w = WEFT_LOOP_OWNER(timer, struct receiver, timer);
+    struct receiver *r = WEFT_LOOP_OWNER(timer, struct receiver, timer);
     int64_t now = weft_loop_now_ns(loop);
-    if (w->opts->mode != BENCH_CONNECT) {
-        while (w->begun < w->count && w->opening < w->opts->window)
-            open_client(w, w->begun++, now);
+    if (r->opts->mode != BENCH_CONNECT) {
+        while (r->begun < r->count && r->opening < r->opts->window)
+            open_client(r, r->begun++, now);
         return;
     }
-    double per_ns = w->opts->rate / w->opts->threads / 1e9;
-    for (; w->begun < w->count; w->begun++) {
-        int64_t due = w->start_ns + (int64_t)((double)w->begun / per_ns);
+    double per_ns = r->opts->rate / r->opts->threads / 1e9;
+    for (; r->begun < r->count; r->begun++) {
+        int64_t due = r->start_ns + (int64_t)((double)r->begun / per_ns);
         if (due > now)
             break;
-        open_client(w, w->begun, due);
+        open_client(r, r->begun, due);
     }
-    if (w->begun < w->count)
+    if (r->begun < r->count)
         weft_loop_timer_start(loop, timer, WEFT_MS, 0);
 }
 
 static void on_begin(weft_loop *loop, weft_loop_msg *msg)
 {
-    struct receiver *w = WEFT_LOOP_OWNER(msg, struct receiver, begin);
-    w->start_ns = weft_loop_now_ns(loop);
-    weft_loop_timer_start(loop, &w->timer, 0, 0);
+    struct receiver *r = WEFT_LOOP_OWNER(msg, struct receiver, begin);
+    r->start_ns = weft_loop_now_ns(loop);
+    weft_loop_timer_start(loop, &r->timer, 0, 0);
 }
 
-int receiver_start(struct receiver *w, const struct bench_opts *opts, unsigned number, size_t count)
+int receiver_start(struct receiver *r, const struct bench_opts *opts, unsigned number, size_t count)
 {
     weft_loop_opts lo = {.size = sizeof(lo), .name = "bench"};
     int rc = -ENOMEM;
-    *w = (struct receiver){.opts = opts, .number = number, .count = count};
-    w->clients = calloc(count, sizeof(*w->clients));
-    w->buf = malloc(RECEIVER_BUF_BYTES);
-    w->timer.fn = on_open_timer;
-    w->begin.fn = on_begin;
-    w->prefix_bytes = (size_t)snprintf(w->prefix, sizeof(w->prefix),
+    *r = (struct receiver){.opts = opts, .number = number, .count = count};
+    r->clients = calloc(count, sizeof(*r->clients));
+    r->buf = malloc(RECEIVER_BUF_BYTES);
+    r->timer.fn = on_open_timer;
+    r->begin.fn = on_begin;
+    r->prefix_bytes = (size_t)snprintf(r->prefix, sizeof(r->prefix),
         "{\"push\":{\"channel\":\"%s\",\"pub\":{\"data\":{\"s\":\"", opts->channel);
-    w->hello_bytes = wsclient_hello(opts, opts->subscribe, w->hello, sizeof(w->hello));
-    if (w->hello_bytes == 0)
+    r->hello_bytes = wsclient_hello(opts, opts->subscribe, r->hello, sizeof(r->hello));
+    if (r->hello_bytes == 0)
         rc = -EMSGSIZE; // the token is too long
-    else if (w->clients && w->buf)
-        rc = weft_loop_new(&lo, &w->loop);
+    else if (r->clients && r->buf)
+        rc = weft_loop_new(&lo, &r->loop);
     if (rc == 0) {
-        weft_loop_post(w->loop, &w->begin);
-        rc = weft_loop_start(w->loop);
+        weft_loop_post(r->loop, &r->begin);
+        rc = weft_loop_start(r->loop);
     }
     if (rc < 0)
-        receiver_fini(w);
+        receiver_fini(r);
     return rc;
 }
 
-void receiver_stop(struct receiver *w)
+void receiver_stop(struct receiver *r)
 {
-    if (!w->loop)
+    if (!r->loop)
         return;
-    weft_loop_stop(w->loop);
-    weft_loop_join(w->loop);
-    weft_loop_free(w->loop); // forgets the sockets that are left, and does not close them
-    w->loop = NULL;
-    for (size_t i = 0; i < w->count; i++) {
-        struct client *c = &w->clients[i];
+    weft_loop_stop(r->loop);
+    weft_loop_join(r->loop);
+    weft_loop_free(r->loop); // forgets the sockets that are left, and does not close them
+    r->loop = NULL;
+    for (size_t i = 0; i < r->count; i++) {
+        struct client *c = &r->clients[i];
         if (c->state != CLIENT_NEW && c->state != CLIENT_GONE)
             close(c->io.fd);
         free(c->tail);
@@ -386,18 +387,18 @@ void receiver_stop(struct receiver *w)
     }
 }
 
-void receiver_settle(struct receiver *w, uint64_t total)
+void receiver_settle(struct receiver *r, uint64_t total)
 {
-    for (size_t i = 0; i < w->count; i++)
-        if (w->clients[i].next_seq <= total && w->clients[i].state == CLIENT_READY)
-            w->lost += total + 1 - w->clients[i].next_seq;
+    for (size_t i = 0; i < r->count; i++)
+        if (r->clients[i].next_seq <= total && r->clients[i].state == CLIENT_READY)
+            r->lost += total + 1 - r->clients[i].next_seq;
 }
 
-void receiver_fini(struct receiver *w)
+void receiver_fini(struct receiver *r)
 {
-    receiver_stop(w);
-    free(w->clients);
-    free(w->buf);
-    w->clients = NULL;
-    w->buf = NULL;
+    receiver_stop(r);
+    free(r->clients);
+    free(r->buf);
+    r->clients = NULL;
+    r->buf = NULL;
 }

@@ -2,7 +2,7 @@
 /*
  * receiver.h - a receiving thread of the load generator: one pinned loop and its share of clients.
  *
- *        main thread                         worker thread (weft_loop)
+ *        main thread                         receiver thread (weft_loop)
  *        -----------                         --------------------------------------------
  *        receiver_start  ---- thread --->      opens clients, at most `window` at once
  *        reads tally   <--- atomics ----     ready, failed, deliveries, ...
@@ -40,7 +40,7 @@ enum client_state {
 struct receiver;
 struct client {
     weft_loop_io io;
-    struct receiver *worker;
+    struct receiver *receiver;
     char *tail; // the begin of a frame whose rest has not come; NULL until first needed
     uint32_t tail_bytes, tail_room;
     uint8_t state;     // enum client_state
@@ -49,7 +49,7 @@ struct client {
     int64_t began_ns;  // intended start of the connection
 };
 
-/* What other threads may read while the worker runs. */
+/* What other threads may read while the receiver runs. */
 struct tally {
     _Atomic uint64_t ready, failed, gone; // clients: joined; never joined; lost after joining
     _Atomic uint64_t deliveries, bytes;
@@ -59,7 +59,7 @@ struct tally {
 struct receiver {
     const struct bench_opts *opts;
     weft_loop *loop;
-    unsigned number; // of this worker
+    unsigned number; // of this receiver
     struct client *clients;
     size_t count, begun, opening;
     char *buf;        // RECEIVER_BUF_BYTES
@@ -73,7 +73,7 @@ struct receiver {
     weft_loop_msg begin;
     struct tally tally;
     char problem[160]; // the first failure in words, once tally.failed or gone is not 0
-    /* the worker's own until it has ended */
+    /* the receiver's own until it has ended */
     struct latency latency; // fan-out: of deliveries; connect: of connections
     uint64_t measured;      // deliveries that counted
     uint64_t lost, repeated;
@@ -81,16 +81,18 @@ struct receiver {
 
 enum { RECEIVER_BUF_BYTES = 256 * 1024 };
 
-/** receiver_start - make the thread and begin to open `count` clients. Returns 0 or a negative errno.
+/** receiver_start - make the thread and begin to open `count` clients. Returns 0 or a negative
+ * errno.
  */
-int receiver_start(struct receiver *w, const struct bench_opts *opts, unsigned number, size_t count);
+int receiver_start(
+    struct receiver *r, const struct bench_opts *opts, unsigned number, size_t count);
 
 /** receiver_stop - end the thread and close its clients; results may be read then. */
-void receiver_stop(struct receiver *w);
+void receiver_stop(struct receiver *r);
 
 /** receiver_settle - after the end: count what never came. total = messages that were published. */
-void receiver_settle(struct receiver *w, uint64_t total);
+void receiver_settle(struct receiver *r, uint64_t total);
 
 /** receiver_fini - free. Safe on a zeroed struct. */
-void receiver_fini(struct receiver *w);
+void receiver_fini(struct receiver *r);
 #endif

@@ -58,10 +58,11 @@ struct cast_channel_options {
     bool allow_presence_for_anonymous, allow_presence_for_subscriber, allow_presence_for_client;
     bool allow_history_for_anonymous, allow_history_for_subscriber, allow_history_for_client;
     bool allow_user_limited_channels;
-    char *channel_regex; /* for the part after the namespace; see cast_channel_regex_ok */
-    char *
-        publication_data_format; /* "", "json", "json_object", "binary"; the global one filled in */
+    char *channel_regex;           /* for the part after the namespace; see cast_channel_regex_ok */
+    char *publication_data_format; /* "", json, json_object, binary; the global one filled in */
+    char *subscription_type;       /* "" or "stream" */
 
+    /* derived at load: */
     bool has_history;         /* history_size > 0 and history_ttl > 0 */
     bool recovery_mode_cache; /* force_recovery_mode is "cache" */
     struct cast_regex *regex; /* compiled channel_regex, NULL when empty */
@@ -102,7 +103,7 @@ struct cast_client_options {
     struct cast_token_options token;
     struct cast_subscription_token_options subscription_token;
     bool allow_anonymous_connect_without_token, disallow_anonymous_connection_tokens;
-    int64_t ping_interval_ns, pong_timeout_ns;
+    int64_t ping_interval_ns, pong_timeout_ns; /* <= 0: no pings; no pongs asked for */
     int64_t expired_close_delay_ns, expired_sub_close_delay_ns, stale_close_delay_ns;
     int64_t channel_limit, queue_max_size; /* bytes waiting for one client */
     int64_t presence_update_interval_ns;
@@ -269,6 +270,8 @@ void cast_config_unref(const struct cast_config *cfg);
 /** Warnings of this load, in order; borrowed until unref. */
 const struct cast_config_warning *cast_config_warnings(
     const struct cast_config *cfg, size_t *ret_count);
+/** Writes the warnings to the log, as the server does at start and after a reload. */
+void cast_config_log_warnings(const struct cast_config *cfg);
 /** The file that was read, or NULL if there was none; borrowed until unref. */
 const char *cast_config_file(const struct cast_config *cfg);
 

@@ -94,13 +94,18 @@ enum cast_token_result cast_token_verify_connect(const struct cast_config *cfg, 
 enum cast_token_result cast_token_verify_subscribe(const struct cast_config *cfg, const char *text,
     size_t text_bytes, int64_t now_s, struct cast_subscribe_token **ret, const char **ret_why);
 
+/** Shows what an unchecked token says, for people: the algorithm and the claims' JSON, both owned
+ * (free). Returns 0, -EINVAL when it is no token, or -ENOMEM. Never base a decision on it. */
+int cast_token_peek(const char *text, size_t text_bytes, char **ret_algorithm, char **ret_claims);
+
 void cast_connect_token_free(struct cast_connect_token *t);
 void cast_subscribe_token_free(struct cast_subscribe_token *t);
 
 /** Claims of a token to be made. */
 struct cast_token_claims {
-    const char *user;    /* "" leaves the claim out */
-    const char *channel; /* NULL for a connection token */
+    const char *user;       /* "" leaves the claim out */
+    const char *user_claim; /* NULL or "" is sub; dots reach into objects */
+    const char *channel;    /* NULL for a connection token */
     int64_t issued_at_s;
     int64_t expire_at_s; /* 0 leaves exp out */
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* report.c - a snapshot's warnings as lines of the log, with Centrifugo's words where it has them. */
+/* report.c - a snapshot's warnings as lines of the log, with Centrifugo's words where it has them.
+ */
 #include "config/config.h"
 #include "log/cast_log.h"
 

@@ -110,7 +110,7 @@ static void remember(
 static void note_bare_duration(
     struct cast_loader *l, const char *path, int64_t ns, struct cast_raw raw)
 {
-    if (raw.json && json_is_number(raw.json) && ns != 0 && ns < 1000000)
+    if (raw.json && json_is_number(raw.json) && ns > 0 && ns < 1000000)
         cast_load_warn(l, CAST_CONFIG_NOTICE, path,
             "a bare number is nanoseconds: write \"25s\" for 25 seconds");
 }

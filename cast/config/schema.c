@@ -153,16 +153,17 @@ static bool is_tail(const char *a, const char *b, size_t b_bytes)
 void cast_table_nearest(
     const struct cast_table *table, const char *path, char *ret_near, size_t near_bytes)
 {
-    size_t best = 2 + strlen(path) / 3 + 1;
+    size_t best = 2 * (2 + strlen(path) / 3 + 1);
     ret_near[0] = '\0';
     for (size_t i = 0; i < table->count; i++) {
         const char *candidate = table->keys[i].path;
         /* every section on the way to the key, and the key itself */
         for (size_t end = strcspn(candidate, ".");; end += 1 + strcspn(candidate + end + 1, ".")) {
             size_t d = is_tail(path, candidate, end) ? 1 : distance(path, candidate, end);
-            bool dull = table->keys[i].status != CAST_KEY_HAVE;
-            if (2 * d + dull < 2 * best) {
-                best = d;
+            /* of two that are as near, the one that weftcast acts on */
+            size_t score = 2 * d + (table->keys[i].status != CAST_KEY_HAVE);
+            if (score < best) {
+                best = score;
                 snprintf(ret_near, near_bytes, "%.*s", (int)end, candidate);
             }
             if (candidate[end] == '\0')

@@ -190,7 +190,7 @@ TEST(type_errors_name_their_path)
 
 TEST(json_errors_say_where)
 {
-    CHECK_REFUSED("{bad", "error reading config file (text): line 1 column 2: ");
+    CHECK_REFUSED("{bad", "error reading config file (text): line 1 column 4: ");
     CHECK_REFUSED("{}x", "line 1");
     CHECK_REFUSED("[]", "it must hold an object");
     CHECK_REFUSED("", "line 1");

@@ -184,7 +184,7 @@ static int run_here(struct weft__sched *s, const struct weft__spawn *entry)
     int rc = weft__spawn(entry, NULL);
     if (rc == 0)
         weft__mach_loop(self);
-    at_store(&s->stopping, 1);
+    weft__stop_everyone(); /* empties the idle list, before any thread's record goes */
     services_stop(s, self);
     weft__mach_unbind(self);
     weft__tls_thread = before;

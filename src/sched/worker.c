@@ -315,10 +315,28 @@ static unsigned os_threads(void)
     return n;
 }
 
-static void deadlock(int64_t live)
+/* Every worker idle and nothing queued, in flight, or due: only somebody outside could change it.
+ */
+static bool all_quiet(void)
+{
+    struct weft__sched *s = &weft__sched;
+    return at_load(&s->idle) == s->workers && !at_load(&s->spinning) && !at_load(&s->detached) &&
+           !any_work();
+}
+
+static bool asleep_for_good(int64_t *ret_live)
+{
+    struct weft__sched *s = &weft__sched;
+    return all_quiet() && weft__live_fibers(ret_live) && weft__earliest_timer() == INT64_MAX &&
+           at_load(&s->outside) <= 0 && !at_load(&s->poked) &&
+           !(s->have_poll && s->poll.waiters() > 0);
+}
+
+static void deadlock(void)
 {
     struct weft__sched *s = &weft__sched;
     static _Atomic uint32_t told;
+    int64_t live;
     weft__lock(&s->lock);
     unsigned own = s->machs + 2; /* monitor, spawner */
     weft__unlock(&s->lock);
@@ -327,6 +345,9 @@ static void deadlock(int64_t live)
             weft__deadlock_hook(false);
         return;
     }
+    if (!asleep_for_good(&live)) /* once more: a thread may have left work behind and ended before
+                                    it was counted */
+        return;
     weft__eprintf(
         "weft: fatal: all fibers are asleep - deadlock! (%lld fibers)\n", (long long)live);
     if (weft__deadlock_hook)
@@ -337,22 +358,13 @@ static void deadlock(int64_t live)
 /* Called by a thread that has just gone idle. True: the runtime is to stop. */
 static bool quiescent(void)
 {
-    struct weft__sched *s = &weft__sched;
     int64_t live;
-    if (at_load(&s->idle) != s->workers || at_load(&s->spinning) || at_load(&s->detached) ||
-        any_work())
+    if (!all_quiet())
         return false;
-    bool alive = weft__live_fibers(&live);
-    if (!alive && at_load(&s->draining))
-        return true;
-    if (at_load(&s->timed_out))
-        return true;
-    if (!alive || weft__earliest_timer() != INT64_MAX || at_load(&s->outside) > 0 ||
-        at_load(&s->poked) || (s->have_poll && s->poll.waiters() > 0))
-        return false;
-    if (at_load(&s->idle) != s->workers || any_work())
-        return false;
-    deadlock(live);
+    if (!weft__live_fibers(&live))
+        return at_load(&weft__sched.draining);
+    if (asleep_for_good(&live))
+        deadlock();
     return false;
 }
 

@@ -20,13 +20,14 @@
 static const struct cast_json_field *find_field(
     const struct cast_json_table *t, struct cast_span key)
 {
-    const struct cast_json_field *f, *end = t->fields + t->count;
-    for (f = t->fields; f < end; f++)
-        if (f->name_bytes == key.bytes && memcmp(f->name, key.ptr, key.bytes) == 0)
-            return f;
-    for (f = t->fields; f < end; f++)
-        if (f->name_bytes == key.bytes && strncasecmp(f->name, key.ptr, key.bytes) == 0)
-            return f;
+    for (size_t i = 0; i < t->count; i++)
+        if (t->fields[i].name_bytes == key.bytes &&
+            memcmp(t->fields[i].name, key.ptr, key.bytes) == 0)
+            return &t->fields[i];
+    for (size_t i = 0; i < t->count; i++)
+        if (t->fields[i].name_bytes == key.bytes &&
+            strncasecmp(t->fields[i].name, key.ptr, key.bytes) == 0)
+            return &t->fields[i];
     return NULL;
 }
 

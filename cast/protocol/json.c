@@ -21,6 +21,7 @@
 #include "protocol/runes.h"
 #include <errno.h>
 #include <limits.h>
+#include <weft/utf8.h>
 
 enum { SAW_ESCAPE = 1, SAW_HIGH = 2 };
 
@@ -274,7 +275,7 @@ int cast_json_raw(struct cast_json *j, struct cast_span *ret_raw)
     if (!to)
         return -EBADMSG;
     if (ret_raw) {
-        if ((saw & SAW_HIGH) && !cast_utf8_valid(from, (size_t)(to - from)))
+        if ((saw & SAW_HIGH) && !weft_utf8_valid(from, (size_t)(to - from)))
             return -EBADMSG;
         *ret_raw = (struct cast_span){from, (size_t)(to - from)};
     }
@@ -375,7 +376,7 @@ int cast_json_string(struct cast_json *j, struct cast_span *ret)
     if (!to)
         return -EBADMSG;
     j->at = to + 1;
-    if (saw && ((saw & SAW_ESCAPE) || !cast_utf8_valid(from, (size_t)(to - from))))
+    if (saw && ((saw & SAW_ESCAPE) || !weft_utf8_valid(from, (size_t)(to - from))))
         return decode_string(j->scratch, from, to, ret);
     *ret = (struct cast_span){from, (size_t)(to - from)};
     return 0;
@@ -497,22 +498,4 @@ bool cast_json_valid(struct cast_span text)
     struct cast_span raw;
     cast_json_init(&j, text, NULL);
     return cast_json_raw(&j, &raw) == 0 && cast_json_end(&j) == 0;
-}
-
-bool cast_utf8_valid(const char *p, size_t bytes)
-{
-    while (bytes > 0) {
-        uint64_t w;
-        if (bytes >= 8 && (memcpy(&w, p, 8), (w & EACH(0x80)) == 0)) {
-            p += 8;
-            bytes -= 8;
-            continue;
-        }
-        size_t step = cast_utf8_step(p, bytes);
-        if (step == 0)
-            return false;
-        p += step;
-        bytes -= step;
-    }
-    return true;
 }

@@ -105,7 +105,4 @@ int cast_json_struct(struct cast_json *j, const struct cast_json_table *table, v
 
 /** cast_json_valid - is text one JSON value (white space around it allowed), in UTF-8? */
 bool cast_json_valid(struct cast_span text);
-
-/** cast_utf8_valid - UTF-8 as Unicode 15 defines it: no overlong forms, no surrogates. */
-bool cast_utf8_valid(const char *p, size_t bytes);
 #endif

@@ -80,6 +80,7 @@ struct outq {
 struct sink {
     weft_loop_io io;
     struct fan *fan;
+    void *owner;       /* of the caller */
     struct outq *out;  /* NULL when nothing waits */
     struct sub *subs;  /* newest first */
     struct sink *next; /* in fan->flush, or fan->failed */

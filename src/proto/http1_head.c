@@ -2,10 +2,12 @@
 /*
  * http1_head.c - parses heads (requests, responses, trailers) line by line, in place.
  *
- * Why our own parser. Debian 12 packages three: http-parser, whose authors archived it in 2022;
- * llhttp, only as node-llhttp, Node's build of it without a C header or shared library to link; and
- * picohttpparser, only inside other packages. All three accept some of what is refused here, and
- * the first two hand out pieces that the caller must glue. This one is small because it is strict.
+ * Why our own parser. Debian 12 has two to offer. http-parser was archived by its authors in
+ * 2022. llhttp 8.1 comes as C sources inside node-llhttp; it is a callback automaton that hands out
+ * names and values in the pieces in which they arrived, to be glued by copying, and the table of
+ * fields and the rules across fields would be ours all the same: tried as packaged, it accepts
+ * folded lines, no Host, two Hosts, "gzip, chunked" and a chunked body in HTTP/1.0. A head that lies
+ * in one buffer needs no automaton; what is left is this file.
  *
  * The unit of work is the line. A line is looked at only when its CRLF has come, so a head that
  * arrives in a thousand pieces takes the same decisions as one that arrives whole:
@@ -320,24 +322,28 @@ static int note_upgrade(struct weft_http1_head *h, struct weft_span v)
     return 0;
 }
 
+typedef int note_fn(struct weft_http1_head *h, struct weft_span value);
+
 /* The fields that decide where a message ends or whom it is for. */
 static int note_field(struct weft_http1_head *h, struct weft_span name, struct weft_span value)
 {
-    static const struct {
+    static const struct known {
         const char *name;
-        size_t len;
-        int (*note)(struct weft_http1_head *, struct weft_span);
-    } known[] = {{"host", 4, note_host}, {"connection", 10, note_connection},
-        {"content-length", 14, note_length}, {"transfer-encoding", 17, note_coding},
-        {"upgrade", 7, note_upgrade}, {"expect", 6, note_expect}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (name.len != known[i].len || !weft__same_nocase(name.data, known[i].name, name.len))
-            continue;
-        if (h->kind == TRAILER)
-            return malformed(h, "a trailer that would change framing or routing");
-        return known[i].note(h, value);
-    }
-    return 0;
+        note_fn *note;
+    } by_length[] = {[4] = {"host", note_host},
+        [6] = {"expect", note_expect},
+        [7] = {"upgrade", note_upgrade},
+        [10] = {"connection", note_connection},
+        [14] = {"content-length", note_length},
+        [17] = {"transfer-encoding", note_coding}};
+    if (name.len >= sizeof by_length / sizeof *by_length)
+        return 0;
+    const struct known *k = &by_length[name.len];
+    if (!k->name || !weft__same_nocase(name.data, k->name, name.len))
+        return 0;
+    if (h->kind == TRAILER)
+        return malformed(h, "a trailer that would change framing or routing");
+    return k->note(h, value);
 }
 
 static int parse_field(struct weft_http1_head *h, struct weft_span line)

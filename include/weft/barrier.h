@@ -22,7 +22,10 @@ typedef struct weft_barrier {
 #define WEFT_BARRIER_INIT(parties) WEFT_BARRIER_NAMED(parties, 0)
 #define WEFT_BARRIER_NAMED(parties, name)                                                          \
     {                                                                                              \
-        WEFT_OBJECT_INIT_(WEFT_KIND_BARRIER, name), (parties), 0, { 0, 0, 0, 0, 0 }                \
+        WEFT_OBJECT_INIT_(WEFT_KIND_BARRIER, name), (parties), 0,                                  \
+        {                                                                                          \
+            0, 0, 0, 0, 0                                                                          \
+        }                                                                                          \
     }
 
 /**
@@ -51,9 +54,10 @@ WEFT_API void weft_barrier_fini(weft_barrier *b);
  * weft_barrier_wait - arrive, and wait until all parties have.
  * @b: barrier.
  *
- * Returns 1 in the party that arrived last, 0 in the others; the barrier is then ready for the next round.
- *   -ECANCELED / -ETIMEDOUT the fiber's context ended before all had arrived: at once, if it had before
- *   the call. Its arrival is taken back, the others wait on.
+ * Returns 1 in the party that arrived last, 0 in the others; the barrier is then ready for the next
+ * round.
+ *   -ECANCELED / -ETIMEDOUT the fiber's context ended before all had arrived: at once, if it had
+ *   before the call. Its arrival is taken back, the others wait on.
  * Blocks:    parks the fiber, never the thread. Cancellation point.
  * Callable:  any fiber; a plain thread too (it then blocks that thread). Not from signal handlers.
  * Order:     all arrivals of a round happen-before all its returns.

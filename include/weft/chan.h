@@ -62,7 +62,8 @@ typedef struct weft_chan weft_chan;
  * Blocks:    no.
  * Callable:  any fiber or plain thread, with or without a runtime. Not from signal handlers.
  * Cost:      one allocation of 192 bytes and the elements.
- * Since 0.1. Source: Go spec, "Making slices, maps and channels". See weft_chan_make, weft_chan_free.
+ * Since 0.1. Source: Go spec, "Making slices, maps and channels". See weft_chan_make,
+ * weft_chan_free.
  */
 WEFT_API WEFT_MUST_CHECK int weft_chan_new(
     size_t elem_bytes, size_t capacity, weft_chan **ret_chan);
@@ -71,7 +72,8 @@ WEFT_API WEFT_MUST_CHECK int weft_chan_new(
  * weft_chan_new_at - make a channel and say where: weft_chan_new with a creation site for reports.
  * @elem_bytes: as weft_chan_new.
  * @capacity:   as weft_chan_new.
- * @site:       "file:line" (WEFT_SITE), borrowed for the channel's life; NULL: the caller's address.
+ * @site:       "file:line" (WEFT_SITE), borrowed for the channel's life; NULL: the caller's
+ *              address.
  * @ret_chan:   as weft_chan_new.
  *
  * The function beneath the macro weft_chan_make.
@@ -191,7 +193,8 @@ WEFT_API int weft_chan_try_recv(weft_chan *c, void *ret_elem);
 
 /**
  * weft_chan_close - say that no more elements will come.
- * @c: channel; borrowed for the call. Closing NULL or a closed channel is misuse and ends the process.
+ * @c: channel; borrowed for the call. Closing NULL or a closed channel is misuse and ends the
+ *     process.
  *
  * Elements that are queued stay receivable. All who wait are woken: receivers with 0, senders with
  * -EPIPE (their elements are not delivered).
@@ -208,8 +211,8 @@ WEFT_API void weft_chan_close(weft_chan *c);
  * weft_chan_len - how many elements are queued now.
  * @c: channel; NULL: 0.
  *
- * Returns a number between 0 and the capacity; it may be old by the time it is looked at, and orders
- * nothing.
+ * Returns a number between 0 and the capacity; it may be old by the time it is looked at, and
+ * orders nothing.
  * Blocks:    no.
  * Callable:  any fiber or plain thread.
  * Cost:      one load.

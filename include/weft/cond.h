@@ -29,7 +29,10 @@ typedef struct weft_cond {
 #define WEFT_COND_INIT WEFT_COND_NAMED(0)
 #define WEFT_COND_NAMED(name)                                                                      \
     {                                                                                              \
-        WEFT_OBJECT_INIT_(WEFT_KIND_COND, name), { 0, 0, 0, 0 }                                    \
+        WEFT_OBJECT_INIT_(WEFT_KIND_COND, name),                                                   \
+        {                                                                                          \
+            0, 0, 0, 0                                                                             \
+        }                                                                                          \
     }
 
 /**
@@ -61,8 +64,8 @@ WEFT_API void weft_cond_fini(weft_cond *c);
  * @m: mutex, held by the caller (else misuse). Held again when the call returns, on errors too.
  *
  * Returns 0 after a signal or broadcast.
- *   -ECANCELED / -ETIMEDOUT the fiber's context ended: at once, if it had before the call. A signal is
- *   not lost by that: it goes to another who waits.
+ *   -ECANCELED / -ETIMEDOUT the fiber's context ended: at once, if it had before the call. A signal
+ *   is not lost by that: it goes to another who waits.
  * Blocks:    parks the fiber, never the thread. Cancellation point; but taking m again is not.
  * Callable:  any fiber; a plain thread too (it then blocks that thread). Not from signal handlers.
  * Order:     as the mutex; a signal happens-before the return of the wait that it ends.

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * flight.h - single flight: of all who ask for the same thing at the same time, one does the work and
- * the others wait for its result.
+ * flight.h - single flight: of all who ask for the same thing at the same time, one does the work
+ * and the others wait for its result.
  *
- * Against the stampede when a cache entry expires: a thousand fibers miss, one loads. A flight keeps
- * nothing: the next caller after the end of the work starts it anew.
+ * Against the stampede when a cache entry expires: a thousand fibers miss, one loads. A flight
+ * keeps nothing: the next caller after the end of the work starts it anew.
  *
  *     rc = weft_flight_do(&flight, name, strlen(name), load, arg, &entry, sizeof entry, NULL);
  *
- * Keys are bytes, results are bytes of a fixed size, copied to each caller. What a copied pointer points
- * at is then shared: count its references in the work function or keep it for ever.
+ * Keys are bytes, results are bytes of a fixed size, copied to each caller. What a copied pointer
+ * points at is then shared: count its references in the work function or keep it for ever.
  *
  * Storage as weft_mutex: the caller's, never copied or moved.
  */
@@ -32,7 +32,10 @@ typedef struct weft_flight {
 #define WEFT_FLIGHT_INIT WEFT_FLIGHT_NAMED(0)
 #define WEFT_FLIGHT_NAMED(name)                                                                    \
     {                                                                                              \
-        WEFT_OBJECT_INIT_(WEFT_KIND_FLIGHT, name), { 0 }                                           \
+        WEFT_OBJECT_INIT_(WEFT_KIND_FLIGHT, name),                                                 \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
     }
 
 /**
@@ -60,9 +63,11 @@ WEFT_API void weft_flight_init(weft_flight *fl, const char *name);
  * @result_bytes: their number; 0 if only the return value counts.
  * @ret_shared:   whether others got the same result; may be NULL.
  *
- * Returns what fn returned, to all who waited for it. *ret_result is copied if that is not negative.
+ * Returns what fn returned, to all who waited for it. *ret_result is copied if that is not
+ * negative.
  *   -EOWNERDEAD fn did not return: it panicked or ended its fiber, which this caller waited for.
- *   -ECANCELED / -ETIMEDOUT this caller's context ended while it waited, or before; the work goes on.
+ *   -ECANCELED / -ETIMEDOUT this caller's context ended while it waited, or before; the work goes
+ *   on.
  * Blocks:    parks the fiber, never the thread, while another does the work. Cancellation point.
  *            From within fn for the same key: misuse (it would wait for itself).
  * Callable:  any fiber; a plain thread too (it then blocks that thread). Not from signal handlers.

@@ -34,7 +34,10 @@ typedef struct weft_mutex {
 #define WEFT_MUTEX_INIT WEFT_MUTEX_NAMED(0)
 #define WEFT_MUTEX_NAMED(name)                                                                     \
     {                                                                                              \
-        WEFT_OBJECT_INIT_(WEFT_KIND_MUTEX, name), { 0, 0, 0, 0 }                                   \
+        WEFT_OBJECT_INIT_(WEFT_KIND_MUTEX, name),                                                  \
+        {                                                                                          \
+            0, 0, 0, 0                                                                             \
+        }                                                                                          \
     }
 
 /**

@@ -25,7 +25,10 @@ typedef struct weft_once {
 #define WEFT_ONCE_INIT WEFT_ONCE_NAMED(0)
 #define WEFT_ONCE_NAMED(name)                                                                      \
     {                                                                                              \
-        WEFT_OBJECT_INIT_(WEFT_KIND_ONCE, name), { 0, 0, 0, 0, 0 }                                 \
+        WEFT_OBJECT_INIT_(WEFT_KIND_ONCE, name),                                                   \
+        {                                                                                          \
+            0, 0, 0, 0, 0                                                                          \
+        }                                                                                          \
     }
 
 /**
@@ -47,7 +50,8 @@ WEFT_API void weft_once_init(weft_once *o, const char *name);
  * @fn:  called by the first caller, on its own stack and in its context.
  * @arg: passed on to fn.
  *
- * If fn panics, or ends its fiber, that counts as done: it is not called again, and those who wait go on.
+ * If fn panics, or ends its fiber, that counts as done: it is not called again, and those who wait
+ * go on.
  *
  * Returns true in the caller that called fn; false in all others, whose fn is never called.
  * Blocks:    parks the fiber, never the thread, while another's fn runs. Not a cancellation point.

@@ -27,7 +27,10 @@ typedef struct weft_rwmutex {
 #define WEFT_RWMUTEX_INIT WEFT_RWMUTEX_NAMED(0)
 #define WEFT_RWMUTEX_NAMED(name)                                                                   \
     {                                                                                              \
-        WEFT_OBJECT_INIT_(WEFT_KIND_RWMUTEX, name), { 0, 0, 0, 0, 0, 0, 0, 0 }                     \
+        WEFT_OBJECT_INIT_(WEFT_KIND_RWMUTEX, name),                                                \
+        {                                                                                          \
+            0, 0, 0, 0, 0, 0, 0, 0                                                                 \
+        }                                                                                          \
     }
 
 /**
@@ -93,8 +96,8 @@ WEFT_API void weft_rwmutex_unlock(weft_rwmutex *m);
  * weft_rwmutex_rlock - lock for reading, together with other readers.
  * @m: rwmutex. Write-locked by the caller: misuse.
  *
- * Blocks:    parks the fiber, never the thread, while a writer holds it or waits. Not a cancellation
- *            point.
+ * Blocks:    parks the fiber, never the thread, while a writer holds it or waits. Not a
+ *            cancellation point.
  * Callable:  any fiber; a plain thread too (it then blocks that thread). Not from signal handlers.
  * Order:     the last write unlock happens-before the return. Readers do not order each other.
  * Cost:      one lock pair when no writer is about; no allocation ever.

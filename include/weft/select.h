@@ -2,8 +2,8 @@
 /*
  * select.h - waiting for the first of several channel operations.
  *
- * A select is given cases and performs exactly one of them: among those that are possible at once, one
- * by lot (each with the same chance), else the first that becomes possible.
+ * A select is given cases and performs exactly one of them: among those that are possible at once,
+ * one by lot (each with the same chance), else the first that becomes possible.
  *
  *     receive   takes an element; possible too when the channel is closed: *ret is 1 or 0
  *     send      puts an element; possible too when the channel is closed: *ret is 0 or -EPIPE
@@ -19,7 +19,8 @@
  *
  * With weft/sugar.h:
  *
- *     switch (weft_select(WEFT_RECV(a, &v, &got), WEFT_SEND(b, w, &sent), WEFT_AFTER(100 * WEFT_MS)))
+ *     switch (weft_select(WEFT_RECV(a, &v, &got), WEFT_SEND(b, w, &sent), WEFT_AFTER(100 *
+ *     WEFT_MS)))
  */
 #ifndef WEFT_SELECT_H
 #define WEFT_SELECT_H
@@ -54,14 +55,14 @@ struct weft_case {
  * Returns the index of the case that happened (after: of the case whose time it was).
  *   -EAGAIN     nothing was possible and one case is a default
  *   -ECANCELED / -ETIMEDOUT the fiber's context ended: at once, if it had before the call; no case
- *               happened. Not with a default: such a select does not wait, and is not a cancellation
- *               point.
+ *               happened. Not with a default: such a select does not wait, and is not a
+ *               cancellation point.
  *   -EINVAL     a case's kind is none of the above, or there are more than 65535 cases.
  * Blocks:    parks the fiber, never the thread. Cancellation point, unless there is a default.
  * Callable:  any fiber; a plain thread too (it then blocks that thread). Not from signal handlers.
  * Order:     as the operation that happened; the others order nothing.
- * Cost:      a look at each case without locks and one lock for the case that is possible; to wait, a lock
- *            for each channel before and after. No allocation.
+ * Cost:      a look at each case without locks and one lock for the case that is possible; to wait,
+ *            a lock for each channel before and after. No allocation.
  * Since 0.1. Source: Go spec, "Select statements". See weft_select, weft_chan_send.
  */
 WEFT_API int weft_selectv(struct weft_case *cases, size_t count);

@@ -2,11 +2,12 @@
 /*
  * sema.h - a weighted semaphore: a number of permits that are taken and given back, some at a time.
  *
- * First come, first served: a request for many permits is not overtaken by later ones for few. Permits
- * belong to nobody: one fiber may acquire and another release, so a semaphore of 0 hands over events.
+ * First come, first served: a request for many permits is not overtaken by later ones for few.
+ * Permits belong to nobody: one fiber may acquire and another release, so a semaphore of 0 hands
+ * over events.
  *
- * Storage as weft_mutex. It may be freed once an acquire has returned and nobody else will use it, even
- * while the release that it waited for is about to return.
+ * Storage as weft_mutex. It may be freed once an acquire has returned and nobody else will use it,
+ * even while the release that it waited for is about to return.
  */
 #ifndef WEFT_SEMA_H
 #define WEFT_SEMA_H
@@ -27,7 +28,10 @@ typedef struct weft_sema {
 #define WEFT_SEMA_INIT(permits) WEFT_SEMA_NAMED(permits, 0)
 #define WEFT_SEMA_NAMED(permits, name)                                                             \
     {                                                                                              \
-        WEFT_OBJECT_INIT_(WEFT_KIND_SEMA, name), (permits), { 0, 0, 0, 0 }                         \
+        WEFT_OBJECT_INIT_(WEFT_KIND_SEMA, name), (permits),                                        \
+        {                                                                                          \
+            0, 0, 0, 0                                                                             \
+        }                                                                                          \
     }
 
 /**
@@ -58,8 +62,8 @@ WEFT_API void weft_sema_fini(weft_sema *s);
  * @n: how many; 0 waits only for its turn.
  *
  * Returns 0 with the permits taken.
- *   -ECANCELED / -ETIMEDOUT the fiber's context ended: at once, if it had before the call; then none was
- *   taken.
+ *   -ECANCELED / -ETIMEDOUT the fiber's context ended: at once, if it had before the call; then
+ *   none was taken.
  * Blocks:    parks the fiber, never the thread. Cancellation point.
  * Callable:  any fiber; a plain thread too (it then blocks that thread). Not from signal handlers.
  * Order:     a release happens-before the return of an acquire that it makes possible.

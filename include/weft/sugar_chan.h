@@ -13,8 +13,8 @@
  *                      a cast, but no number; NULL
  *     struct, union    the same type                       the same type
  *
- * WEFT_CHAN_OF makes a new type each time it is written, as `struct { ... }` does: give it a name by
- * typedef. Functions and struct members then carry channels like any other value.
+ * WEFT_CHAN_OF makes a new type each time it is written, as `struct { ... }` does: give it a name
+ * by typedef. Functions and struct members then carry channels like any other value.
  *
  * Where a plain weft_chan pointer is at hand (weft_ctx_done, weft_timer_chan), the functions of
  * weft/chan.h take it, and WEFT_RECV_FROM and WEFT_SEND_TO in a select.
@@ -75,11 +75,11 @@
 /* These names stand for the functions of weft/chan.h as well as for typed handles: a handle's own
  * channel is taken out of it, a weft_chan pointer is passed on, anything else does not compile. */
 #define WEFT_ANY_CHAN_(c)                                                                          \
-    (WEFT_ASSERT_(WEFT_IS_CHAN_(c), "this is not a channel"),                                      \
-        ((union {                                                                                  \
-            __typeof__(c) weft_handle_;                                                            \
-            weft_chan *weft_chan_;                                                                 \
-        }){(c)}).weft_chan_)
+    (WEFT_ASSERT_(WEFT_IS_CHAN_(c), "this is not a channel"), ((union {                            \
+        __typeof__(c) weft_handle_;                                                                \
+        weft_chan *weft_chan_;                                                                     \
+    }){(c)})                                                                                       \
+                                                                  .weft_chan_)
 #define WEFT_IS_CHAN_(c)                                                                           \
     (__builtin_types_compatible_p(__typeof__(c), weft_chan *) ||                                   \
         __builtin_types_compatible_p(__typeof__(c), const weft_chan *) ||                          \
@@ -111,8 +111,7 @@
     ((struct weft_case){                                                                           \
         .kind = WEFT_CASE_RECV, .ret = (ret_got_), .chan = (ch), .elem = (ret_elem_)})
 #define WEFT_SEND_TO(ch, elem_, ret_sent_)                                                         \
-    ((struct weft_case){                                                                           \
-        .kind = WEFT_CASE_SEND, .ret = (ret_sent_), .chan = (ch), .elem = (elem_)})
+    ((struct weft_case){.kind = WEFT_CASE_SEND, .ret = (ret_sent_), .chan = (ch), .elem = (elem_)})
 /* WEFT_AFTER(duration): happens when so much time has passed. */
 #define WEFT_AFTER(duration_ns_)                                                                   \
     ((struct weft_case){.kind = WEFT_CASE_AFTER, .duration_ns = (duration_ns_)})

@@ -6,11 +6,11 @@
  * (weft/scope.h) does this and more; a waitgroup counts anything.
  *
  * Rules that are checked, and whose breach ends the process: the counter is never negative; an add
- * that raises it from zero does not race with a wait; a group is used again only after all waits for
- * the round before have returned.
+ * that raises it from zero does not race with a wait; a group is used again only after all waits
+ * for the round before have returned.
  *
- * Storage as weft_mutex: the caller's, never copied or moved. It may be freed once a wait for its last
- * round has returned, if no other fiber still waits.
+ * Storage as weft_mutex: the caller's, never copied or moved. It may be freed once a wait for its
+ * last round has returned, if no other fiber still waits.
  */
 #ifndef WEFT_WAITGROUP_H
 #define WEFT_WAITGROUP_H
@@ -29,7 +29,10 @@ typedef struct weft_waitgroup {
 #define WEFT_WAITGROUP_INIT WEFT_WAITGROUP_NAMED(0)
 #define WEFT_WAITGROUP_NAMED(name)                                                                 \
     {                                                                                              \
-        WEFT_OBJECT_INIT_(WEFT_KIND_WAITGROUP, name), { 0, 0, 0, 0, 0 }                            \
+        WEFT_OBJECT_INIT_(WEFT_KIND_WAITGROUP, name),                                              \
+        {                                                                                          \
+            0, 0, 0, 0, 0                                                                          \
+        }                                                                                          \
     }
 
 /**
@@ -86,8 +89,8 @@ WEFT_API void weft_waitgroup_done(weft_waitgroup *w);
  * @w: waitgroup.
  *
  * Returns 0 when it was 0.
- *   -ECANCELED / -ETIMEDOUT the fiber's context ended: at once, if it had before the call. Then the others
- *   may still use w: do not free it.
+ *   -ECANCELED / -ETIMEDOUT the fiber's context ended: at once, if it had before the call. Then the
+ *   others may still use w: do not free it.
  * Blocks:    parks the fiber, never the thread. Cancellation point.
  * Callable:  any fiber; a plain thread too (it then blocks that thread). Not from signal handlers.
  * Order:     see weft_waitgroup_add.

@@ -265,3 +265,13 @@ void weft__requeue_global(struct weft__fiber *f)
     m->op_fiber = f;
     weft__switch_to(m, f, &m->idle);
 }
+
+uint32_t weft__random_below(uint32_t bound)
+{
+    struct weft__mach *m = weft__mach_self();
+    struct weft__worker *w = weft__mach_worker(m);
+    struct weft__rand *r = w ? &w->rand : &m->rand;
+    if (__builtin_expect(r->state == 0, 0))
+        weft__rand_init(r, (uint64_t)m->tid << 32);
+    return weft__rand_below(r, bound);
+}

@@ -301,6 +301,11 @@ void weft__timer_start(struct weft__timer *t, int64_t when_ns);
  * entirely; other kind: at least begun). */
 bool weft__timer_stop(struct weft__timer *t);
 
+/* ---- choices by lot (select) ---- */
+/** 0 <= result < bound, bound > 0; from this worker's stream (WEFT_SEED), a plain thread's from
+ * its own. */
+uint32_t weft__random_below(uint32_t bound);
+
 /* ---- clock ---- */
 /** The coarse clock: CLOCK_MONOTONIC as of the last tick (1 ms while busy). For records, never for
  * deadlines. */

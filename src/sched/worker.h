@@ -92,6 +92,7 @@ struct weft__mach {
     pthread_t pthread;
     int tid;
     struct weft__mach *all_next, *idle_next;
+    struct weft__rand rand; /* a plain thread's choices; a worker has its own */
     void *alt_stack;
     stack_t old_alt;
     _Atomic uintptr_t sig_pc, sig_fp; /* where a preempted fiber stopped, 0: not preempted */

@@ -2,11 +2,13 @@
 /*
  * barrier.c - all arrive, then all go on.
  *
- *      arrived   parties of this round so far, the waiters in queue; 0 <= arrived < parties     under lock
+ *      arrived   parties of this round so far, the waiters in queue; 0 <= arrived < parties
+ *                under lock
  *
- * B1  arrived is the length of queue. The last to arrive empties both: that is the next round's beginning.
- * B2  An interrupted waiter that is still linked takes its arrival back; one that is not linked belonged to a round that is complete,
- *     so its wait succeeded.
+ * B1  arrived is the length of queue. The last to arrive empties both: that is the next round's
+ *     beginning.
+ * B2  An interrupted waiter that is still linked takes its arrival back; one that is not linked
+ *     belonged to a round that is complete, so its wait succeeded.
  */
 #include <weft/barrier.h>
 
@@ -59,7 +61,8 @@ void weft_barrier_fini(weft_barrier *b)
     weft__leave();
 }
 
-/* The last party: lets all go. A waiter that cannot be claimed is being interrupted, and will find itself unlinked (B2). */
+/* The last party: lets all go. A waiter that cannot be claimed is being interrupted, and will
+ * find itself unlinked (B2). */
 static void open_locked(struct barrier *x, struct weft__node *claimed)
 {
     struct weft__node *n;
@@ -75,7 +78,8 @@ static void open_locked(struct barrier *x, struct weft__node *claimed)
     }
 }
 
-/* 0 the round is complete, or the context's error with the arrival taken back. Under the lock at first. */
+/* 0 the round is complete, or the context's error with the arrival taken back. Under the lock at
+ * first. */
 static int wait_locked(struct barrier *x, struct weft__fiber *f, void *caller)
 {
     struct weft__waiter w = {.fiber = f};

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * chan.c - channels: making, sending, receiving, closing (chan_core.h has the structure and the moves).
+ * chan.c - channels: making, sending, receiving, closing (chan_core.h has the structure and the
+ * moves).
  *
- * The way of a send: cancelled? (one load) - lock - a receiver waits: copy straight into its variable, unlock, weft__ready (it runs
- * next on this worker) - else room: copy into the ring, unlock, nobody to wake (only the empty and the full edge have waiters)
+ * The way of a send: cancelled? (one load) - lock - a receiver waits: copy straight into its
+ * variable, unlock, weft__ready (it runs next on this worker) - else room: copy into the ring,
+ * unlock, nobody to wake (only the empty and the full edge have waiters)
  * - else link a waiter and park; the commit releases the lock on the successor's side.
  *
- * What can end a wait, and who wins: partner, close, and the context's end each must claim the fiber; exactly one does. If it was the
- * context, the waiter is still linked or was dropped by a partner who failed to claim; either way no element moved.
+ * What can end a wait, and who wins: partner, close, and the context's end each must claim the
+ * fiber; exactly one does. If it was the context, the waiter is still linked or was dropped by a
+ * partner who failed to claim; either way no element moved.
  *
- * Who may call what: everything from any fiber or plain thread at once, except free of the last reference (nobody else uses the
- * channel then, by contract; checked). Progress: blocking for nanoseconds (the lock), then parks. Limits: none but memory.
+ * Who may call what: everything from any fiber or plain thread at once, except free of the last
+ * reference (nobody else uses the channel then, by contract; checked). Progress: blocking for
+ * nanoseconds (the lock), then parks. Limits: none but memory.
  * Read next: select.c.
  */
 #include "sync/chan_core.h"
@@ -97,16 +101,16 @@ static int wait_nil(struct weft__fiber *f, enum weft__reason reason, void *calle
     }
 }
 
-/* Waits in queue q under c's lock (released by the commit). The partner's result, or WEFT__INTERRUPTED with the waiter removed. */
-static int wait_locked(struct weft__fiber *f, struct weft_chan *c, struct weft__node *q,
-    void *elem, enum weft__reason reason, void *caller)
+/* Waits in queue q under c's lock (released by the commit). The partner's result, or
+ * WEFT__INTERRUPTED with the waiter removed. */
+static int wait_locked(struct weft__fiber *f, struct weft_chan *c, struct weft__node *q, void *elem,
+    enum weft__reason reason, void *caller)
 {
     struct weft__waiter w = {.fiber = f, .elem = elem};
     weft__list_push_back(q, &w.link);
     weft__chan_refresh(c);
     weft__tsan_release(weft__waiter_key_parker(&w));
-    int rc = weft__park(
-        reason, c, caller, weft__wait_flags(f), weft__commit_unlock, &c->lock);
+    int rc = weft__park(reason, c, caller, weft__wait_flags(f), weft__commit_unlock, &c->lock);
     if (__builtin_expect(rc != WEFT__INTERRUPTED, 1)) {
         WEFT_ASSERT(!weft__node_linked(&w.link));
         if (rc >= 0)
@@ -135,7 +139,8 @@ int weft__chan_send(struct weft__fiber *f, struct weft_chan *c, const void *elem
         weft__lock(&c->lock);
         rc = weft__chan_send_locked(c, elem, &peer);
         if (__builtin_expect(rc == -EAGAIN, 0)) {
-            rc = wait_locked(f, c, &c->sendq, (void *)(uintptr_t)elem, WEFT__WAIT_CHAN_SEND, caller);
+            rc =
+                wait_locked(f, c, &c->sendq, (void *)(uintptr_t)elem, WEFT__WAIT_CHAN_SEND, caller);
             if (rc != WEFT__INTERRUPTED)
                 return rc;
             if ((rc = weft__wait_ended(f)))
@@ -223,7 +228,7 @@ int weft_chan_try_send(weft_chan *c, const void *elem)
     if (!c)
         return -EAGAIN;
     weft__object_check(&c->object, WEFT_KIND_CHAN);
-    if (!(at_load(&c->hint) & WEFT__HINT_SEND)) /* [mo:hint] it was not possible when this was read */
+    if (!(at_load(&c->hint) & WEFT__HINT_SEND)) /* it was not possible when this was read */
         return -EAGAIN;
     weft__enter();
     int rc = weft__chan_try_send(c, elem);
@@ -236,7 +241,7 @@ int weft_chan_try_recv(weft_chan *c, void *ret_elem)
     if (!c)
         return -EAGAIN;
     weft__object_check(&c->object, WEFT_KIND_CHAN);
-    if (!(at_load(&c->hint) & WEFT__HINT_RECV)) /* [mo:hint] */
+    if (!(at_load(&c->hint) & WEFT__HINT_RECV))
         return -EAGAIN;
     weft__enter();
     int rc = weft__chan_try_recv(c, ret_elem);
@@ -245,7 +250,8 @@ int weft_chan_try_recv(weft_chan *c, void *ret_elem)
 }
 
 /* Claims all waiters of q for a closed channel, receivers getting zeros. */
-static void claim_all(struct weft_chan *c, struct weft__node *q, int result, struct weft__node *claimed)
+static void claim_all(
+    struct weft_chan *c, struct weft__node *q, int result, struct weft__node *claimed)
 {
     struct weft__waiter *w;
     while ((w = weft__waitq_claim(q))) {

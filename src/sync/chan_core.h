@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * chan_core.h - the channel's structure and its two moves, for chan.c and select.c; and what rooms above may call inside enter/leave.
+ * chan_core.h - the channel's structure and its two moves, for chan.c and select.c; and what rooms
+ * above may call inside enter/leave.
  *
- *      +---------------------------- one allocation ----------------------------+
- *      | object | refs lock hint closed | count cap | put get end | queues | elements ...
- *                                                      |    |    |            ^buf          ^end
- *     elements: a ring of cap elements; put and get are addresses and wrap from end to buf (no multiplication, no division)
- *     recvq, sendq: waiters, first come first
+ *      +--------------------------- one allocation ---------------------------+
+ *      | object | refs lock hint | count cap | put get end | queues | elements |
+ *                                               |    |    |          ^buf      ^end
+ *
+ *      elements      a ring of cap; put and get are addresses and wrap from end to buf, so that
+ *                    nothing is multiplied or divided
+ *      recvq, sendq  waiters, first come first
  *
  * C1  At most one of recvq and sendq holds a claimable waiter, unless a select stands in both.
  * C2  recvq holds a claimable waiter only if count is 0; sendq only if count is cap.
- * C3  hint says, whenever the lock is free, whether a receive (bit 1) or a send (bit 2) would be done at once. It may say yes
- *     for waiters that others have claimed meanwhile; whoever finds that out under the lock corrects it. It never says no wrongly.
+ * C3  hint says, whenever the lock is free, whether a receive (bit 1) or a send (bit 2) would be
+ *     done at once. It may say yes for waiters that others have claimed meanwhile; whoever finds
+ *     that out under the lock corrects it. It never says no wrongly.
  * C4  closed goes from false to true once. Then neither queue has a claimable waiter.
  *
- * A move is made under the lock and never waits: it returns -EAGAIN where a send or receive would have to. The partner it claimed is
- * given back, to be made ready after the unlock (V2 of waiter.h).
+ * A move is made under the lock and never waits: it returns -EAGAIN where a send or receive would
+ * have to. The partner it claimed is given back, to be made ready after the unlock (V2 of
+ * waiter.h).
  *
- * Rejected: a lock-free ring (Vyukov's) for the buffered case: 2 ns less when uncontended, but select, close and the edge wake-ups need
- * the waiters' lock anyway.
+ * Rejected: a lock-free ring (Vyukov's) for the buffered case: 2 ns less when uncontended, but
+ * select, close and the edge wake-ups need the waiters' lock anyway.
  */
 #ifndef WEFT_SYNC_CHAN_CORE_H
 #define WEFT_SYNC_CHAN_CORE_H
@@ -34,7 +39,7 @@ struct weft_chan {
     struct weft_object object;
     _Atomic uint32_t refs;
     struct weft__lock lock; /* rank SYNC; guards all below */
-    _Atomic uint32_t hint;  /* C3; read without the lock [mo:hint] */
+    _Atomic uint32_t hint;  /* C3; read without the lock */
     bool closed;
     _Atomic size_t count; /* elements in the ring; read without the lock by weft_chan_len */
     size_t cap;
@@ -46,7 +51,8 @@ struct weft_chan {
 
 enum { WEFT__HINT_RECV = WEFT_CASE_RECV, WEFT__HINT_SEND = WEFT_CASE_SEND };
 
-/** Copies one element. The sizes that machines have instructions for are spelled out: a call of memcpy costs more than the rest. */
+/** Copies one element. The sizes that machines have instructions for are spelled out: a call of
+ * memcpy costs more than the rest. */
 static inline void weft__elem_copy(void *to, const void *from, size_t bytes)
 {
     switch (bytes) {
@@ -89,12 +95,12 @@ static inline void weft__chan_refresh(struct weft_chan *c)
         h |= WEFT__HINT_SEND;
     if (c->closed)
         h = WEFT__HINT_RECV | WEFT__HINT_SEND;
-    at_store_rlx(&c->hint, h); /* [mo:hint] published by the unlock that follows */
+    at_store_rlx(&c->hint, h); /* [mo:alone: published by the unlock that follows] */
 }
 
-/** A sender gives elem straight to the receiver w. In the eyes of TSan it went through the ring if there is one, as in Go. */
-static inline void weft__chan_give(
-    struct weft_chan *c, struct weft__waiter *w, const void *elem)
+/** A sender gives elem straight to the receiver w. In the eyes of TSan it went through the ring
+ * if there is one, as in Go. */
+static inline void weft__chan_give(struct weft_chan *c, struct weft__waiter *w, const void *elem)
 {
     weft__tsan_acquire(weft__waiter_key_parker(w));
     weft__tsan_release(weft__waiter_key_waker(w));
@@ -122,7 +128,8 @@ static inline void weft__chan_take(struct weft_chan *c, struct weft__waiter *w, 
     w->fiber->wake_arg = w;
 }
 
-/** Under the lock: sends if that is possible at once. 0, -EPIPE, or -EAGAIN. *ret_peer: claimed, to be made ready (or untouched). */
+/** Under the lock: sends if that is possible at once. 0, -EPIPE, or -EAGAIN. *ret_peer: claimed,
+ * to be made ready (or untouched). */
 static inline int weft__chan_send_locked(
     struct weft_chan *c, const void *elem, struct weft__fiber **ret_peer)
 {
@@ -150,13 +157,13 @@ static inline int weft__chan_send_locked(
     return -EAGAIN;
 }
 
-/** Under the lock: receives if that is possible at once. 1, 0 (closed), or -EAGAIN. *ret_peer as above. */
+/** Under the lock: receives if that is possible at once. 1, 0 (closed), or -EAGAIN. *ret_peer as
+ * above. */
 static inline int weft__chan_recv_locked(
     struct weft_chan *c, void *to, struct weft__fiber **ret_peer)
 {
     size_t count = at_load_rlx(&c->count); /* [mo:alone: under the lock] */
-    struct weft__waiter *w =
-        weft__list_empty(&c->sendq) ? NULL : weft__waitq_claim(&c->sendq);
+    struct weft__waiter *w = weft__list_empty(&c->sendq) ? NULL : weft__waitq_claim(&c->sendq);
     if (count > 0) {
         weft__tsan_acquire(c->get);
         weft__tsan_release(c->get);
@@ -189,12 +196,14 @@ static inline int weft__chan_recv_locked(
     return -EAGAIN;
 }
 
-/* ---- for the rooms above; inside enter/leave, also from timer callbacks (none of these parks) ---- */
+/* ---- for the rooms above; inside enter/leave, also from timer callbacks (none of these parks)
+ * ---- */
 int weft__chan_try_send(struct weft_chan *c, const void *elem);
 int weft__chan_try_recv(struct weft_chan *c, void *to);
 /** Closes c if it is open; false if it was closed already. */
 bool weft__chan_close_once(struct weft_chan *c);
-/** Throws away what is queued; returns how many elements. For timer channels: nothing stale after Stop or Reset. */
+/** Throws away what is queued; returns how many elements. For timer channels: nothing stale after
+ * Stop or Reset. */
 size_t weft__chan_drain(struct weft_chan *c);
 
 /* ---- for the rooms above; these park ---- */

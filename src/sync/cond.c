@@ -2,19 +2,23 @@
 /*
  * cond.c - condition variables over weft_mutex.
  *
- * The mutex must be released only when the waiter is both queued and parked: before that a signal could find the waiter but not
- * claim its fiber. So the release is part of the park's commit, done by the successor on the waiter's behalf:
+ * The mutex must be released only when the waiter is both queued and parked: before that a signal
+ * could find the waiter but not claim its fiber. So the release is part of the park's commit, done
+ * by the successor on the waiter's behalf:
  *
  *      waiter                          successor                      signaller
  *      lock c; link; park  --switch--> (claimable now)
- *                                      unlock c                       lock c; unlink; claim; unlock c; ready
+ *                                      unlock c                       lock c; unlink; claim; unlock
+ *                                                                     c; ready
  *                                      release the mutex for waiter
  *      take the mutex again (waits, if need be, for that very release)
  *
  * D1  The commit reads nothing of the waiter's stack after it has unlocked c.
- * D2  The waiter cannot leave weft_cond_wait before the release is done, since it needs the mutex; so m outlives the commit.
- * D3  An interrupted waiter that is no longer linked was dropped by a signaller that failed to claim it. A signal went on to the
- *     next waiter then; a broadcast did not need to. If the interruption proves stale the wait returns 0 in that case.
+ * D2  The waiter cannot leave weft_cond_wait before the release is done, since it needs the mutex;
+ *     so m outlives the commit.
+ * D3  An interrupted waiter that is no longer linked was dropped by a signaller that failed to
+ *     claim it. A signal went on to the next waiter then; a broadcast did not need to. If the
+ *     interruption proves stale the wait returns 0 in that case.
  */
 #include <weft/cond.h>
 
@@ -74,7 +78,8 @@ static void commit(struct weft__fiber *f, void *arg)
     weft__mutex_release(m, f);
 }
 
-/* Waits until signalled, or until the context has ended; 0 or its error. The mutex is released, and stays so. */
+/* Waits until signalled, or until the context has ended; 0 or its error. The mutex is released,
+ * and stays so. */
 static int wait_in(struct cond *x, struct weft__fiber *f, weft_mutex *m, void *caller)
 {
     struct weft__waiter w = {.fiber = f};

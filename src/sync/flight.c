@@ -5,11 +5,14 @@
  *      bucket[hash % BUCKETS] -> call -> call -> NULL        a call lies on the stack of its leader
  *                                 |key, leader, waiters      all under one lock
  *
- * No allocation: calls are on leaders' stacks, waiters on their own. The leader leaves the lock while it works.
+ * No allocation: calls are on leaders' stacks, waiters on their own. The leader leaves the lock
+ * while it works.
  *
- * F1  A key is in its bucket at most once. forget takes the call out; its leader then finds itself out, and only wakes its waiters.
+ * F1  A key is in its bucket at most once. forget takes the call out; its leader then finds itself
+ *     out, and only wakes its waiters.
  * F2  The leader copies the result to each waiter it has claimed, before making it ready.
- * F3  If the work does not return (panic, exit) the leader's registration does the same with -EOWNERDEAD and no result.
+ * F3  If the work does not return (panic, exit) the leader's registration does the same with
+ *     -EOWNERDEAD and no result.
  */
 #include <weft/flight.h>
 
@@ -30,7 +33,8 @@ struct call {
     size_t key_bytes;
     uint32_t bucket;
     struct weft__fiber *leader;
-    struct weft__node waiters; /* elem: where the result goes; amount: its bytes; extra: fn's result */
+    struct weft__node
+        waiters; /* elem: where the result goes; amount: its bytes; extra: fn's result */
     void *result;
     size_t result_bytes;
     bool shared;
@@ -104,8 +108,10 @@ static void on_unwind(weft_unwind *u)
     weft__leave();
 }
 
-/* Waits for c's result under the flight's lock, which is released. 1 and *ret_rc; or WEFT__INTERRUPTED. */
-static int wait_locked(struct flight *x, struct call *c, struct weft__waiter *w, void *caller, int *ret_rc)
+/* Waits for c's result under the flight's lock, which is released. 1 and *ret_rc; or
+ * WEFT__INTERRUPTED. */
+static int wait_locked(
+    struct flight *x, struct call *c, struct weft__waiter *w, void *caller, int *ret_rc)
 {
     if (c->leader == w->fiber)
         weft__object_misuse(

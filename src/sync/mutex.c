@@ -7,27 +7,33 @@
  *      lock   guards queue, woken, handing
  *      queue  waiters, first come first; one that was woken and lost goes to the front again
  *
- * Fast paths are one compare-and-swap each: 0 -> self, self -> 0, and touch nothing else, not even the runtime. The owner in
- * the word makes "locked twice", "unlocked by another" and "who holds it?" free of cost.
+ * Fast paths are one compare-and-swap each: 0 -> self, self -> 0, and touch nothing else, not even
+ * the runtime. The owner in the word makes "locked twice", "unlocked by another" and "who holds
+ * it?" free of cost.
  *
- * Two modes, as Go's (a strict hand-off makes every contended unlock a switch; barging alone starves): normally an unlock frees the
- * word and wakes the first waiter, who competes with whoever comes by. Who has waited STARVED_NS since its first try sets
- * `handing`; then the unlock writes the first waiter into the word, and new lockers queue up. The mode ends with the queue, or with a
+ * Two modes, as Go's (a strict hand-off makes every contended unlock a switch; barging alone
+ * starves): normally an unlock frees the word and wakes the first waiter, who competes with whoever
+ * comes by. Who has waited STARVED_NS since its first try sets `handing`; then the unlock writes
+ * the first waiter into the word, and new lockers queue up. The mode ends with the queue, or with a
  * waiter that got its turn sooner than that.
  *
- * M1  Whoever links a waiter sets QUEUED before it lets go of the lock, in the same word that still has an owner; so that owner's
- *     unlock takes the slow path and finds the waiter.
+ * M1  Whoever links a waiter sets QUEUED before it lets go of the lock, in the same word that still
+ *     has an owner; so that owner's unlock takes the slow path and finds the waiter.
  * M2  QUEUED is cleared only under the lock with an empty queue.
- * M3  At most one woken waiter is on its way (woken); until it has had its try, unlocks wake nobody else.
- * M4  The last access of a release to the mutex is the one that frees the word: the next owner may free the memory. The woken fiber's
- *     own record is touched after it, which only the claimer may do.
+ * M3  At most one woken waiter is on its way (woken); until it has had its try, unlocks wake nobody
+ *     else.
+ * M4  The last access of a release to the mutex is the one that frees the word: the next owner may
+ *     free the memory. The woken fiber's own record is touched after it, which only the claimer may
+ *     do.
  * M5  While handing, the word is never free with a waiter queued.
  *
- * Any fiber or plain thread at once. Progress: blocking. Limits: none. Read next: cond.c, which releases a mutex in a commit.
+ * Any fiber or plain thread at once. Progress: blocking. Limits: none. Read next: cond.c, which
+ * releases a mutex in a commit.
  */
 #include "sync/mutex_core.h"
 
 #include <stdint.h>
+#include <string.h>
 
 #include "base/futex.h"
 #include "sync/object_core.h"
@@ -95,7 +101,8 @@ static bool take_free(struct mutex *x, struct weft__fiber *f)
     return false;
 }
 
-/* Under the lock: takes the word if it is free, else marks it so that the owner's unlock will see the queue (M1). */
+/* Under the lock: takes the word if it is free, else marks it so that the owner's unlock will
+ * see the queue (M1). */
 static bool take_or_mark_locked(struct mutex *x, struct weft__fiber *f)
 {
     uintptr_t w = at_load(&x->word);
@@ -123,7 +130,8 @@ static void lock_slow(struct mutex *x, struct weft__fiber *f, void *caller)
         weft__waitq_ready(&x->queue);
         if (rc == WOKEN)
             x->woken = false;
-        bool barred = x->handing && rc == 0 && !weft__list_empty(&x->queue); /* M5: newcomers queue up */
+        bool barred =
+            x->handing && rc == 0 && !weft__list_empty(&x->queue); /* M5: newcomers queue up */
         if (!barred && take_or_mark_locked(x, f))
             break;
         if (barred)
@@ -136,8 +144,8 @@ static void lock_slow(struct mutex *x, struct weft__fiber *f, void *caller)
             if (weft__clock_ns() - since > STARVED_NS)
                 x->handing = true;
         }
-        rc = weft__park(WEFT__WAIT_MUTEX, &x->object, caller, WEFT__PARK_HARD, weft__commit_unlock,
-            &x->lock);
+        rc = weft__park(
+            WEFT__WAIT_MUTEX, &x->object, caller, WEFT__PARK_HARD, weft__commit_unlock, &x->lock);
         WEFT_CHECK(rc == HANDED || rc == WOKEN);
         if (rc == HANDED) {
             weft__lock(&x->lock);
@@ -161,7 +169,8 @@ void weft__mutex_acquire(weft_mutex *m, struct weft__fiber *f, void *caller)
     f->held_locks++;
 }
 
-/* Under the lock, by the owner: who shall have the mutex next, or at least be woken to try. NULL: nobody, or one is on its way (M3). */
+/* Under the lock, by the owner: who shall have the mutex next, or at least be woken to try.
+ * NULL: nobody, or one is on its way (M3). */
 static struct weft__fiber *choose_locked(struct mutex *x, bool *ret_hand)
 {
     weft__waitq_ready(&x->queue);
@@ -193,7 +202,8 @@ void weft__mutex_release(weft_mutex *m, struct weft__fiber *f)
         weft__unlock(&x->lock);
         if (hand) { /* its lock_slow clears the mark if it may */
             at_store(&x->word, (uintptr_t)next | QUEUED);
-        } else if (on_the_way) { /* whoever queues up from now on is seen by the unlock of the woken one */
+        } else if (
+            on_the_way) { /* whoever queues up from now on is seen by the unlock of the woken one */
             w = at_load(&x->word);
             while (!at_cas(&x->word, &w, w & QUEUED))
                 ;

@@ -4,9 +4,9 @@
 
 #include <dlfcn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/atomic.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -86,7 +86,7 @@ void weft__object_free(struct weft_object *o)
     static _Atomic uint32_t turn;
     weft__object_fini(o);
     if (QUARANTINE == 0)
-        free(o);
+        weft__free(o);
     else
-        free(at_xchg(&quarantine[at_add(&turn, 1) % (QUARANTINE + 1)], o));
+        weft__free(at_xchg(&quarantine[at_add(&turn, 1) % (QUARANTINE + 1)], o));
 }

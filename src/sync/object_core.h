@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * object_core.h - the library's side of <weft/object.h>: naming objects in reports, and telling dead ones from live ones.
+ * object_core.h - the library's side of <weft/object.h>: naming objects in reports, and telling
+ * dead ones from live ones.
  *
- * Every object of the sync kit begins with a struct weft_object, and every park passes the object as its park_object, so a dump
- * can print "waits for mutex "cache" (made at cache.c:31)" from the address alone (weft__object_describe).
+ * Every object of the sync kit begins with a struct weft_object, and every park passes the object
+ * as its park_object, so a dump can print "waits for mutex "cache" (made at cache.c:31)" from the
+ * address alone (weft__object_describe).
  *
- * O1  magic is WEFT_OBJECT_MAGIC, or 0 in an object that was never initialised but is all zeros; DEAD after fini or free.
- * O2  A freed heap object lies in a quarantine of QUARANTINE objects in debug builds, so that its DEAD mark outlives it and a use
- *     after free is reported by name. Under AddressSanitizer there is none: the sanitizer reports better.
+ * O1  magic is WEFT_OBJECT_MAGIC, or 0 in an object that was never initialised but is all zeros;
+ *     DEAD after fini or free.
+ * O2  A freed heap object lies in a quarantine of QUARANTINE objects in debug builds, so that its
+ *     DEAD mark outlives it and a use after free is reported by name. Under AddressSanitizer there
+ *     is none: the sanitizer reports better.
  *
  * All functions: any thread, no lock, never park.
  */

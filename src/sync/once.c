@@ -4,11 +4,13 @@
  *
  *      state   NEW --(first caller, under lock)--> RUNNING --(fn ended, in whatever way)--> DONE
  *
- * A DONE once costs one load. While RUNNING, callers wait in the queue; the runner wakes all. That fn may panic or end its
- * fiber is covered by a registration on the runner's unwind list (unwinding.h).
+ * A DONE once costs one load. While RUNNING, callers wait in the queue; the runner wakes all. That
+ * fn may panic or end its fiber is covered by a registration on the runner's unwind list
+ * (unwinding.h).
  *
  * N1  state leaves NEW exactly once, so fn is called once.
- * N2  DONE is stored (release) after fn's effects, and loaded (acquire) before a caller returns [mo:once].
+ * N2  DONE is stored after fn's effects, and loaded before a caller returns
+ *    .
  */
 #include <weft/once.h>
 
@@ -44,7 +46,7 @@ void weft_once_init(weft_once *o, const char *name)
 bool weft_once_done(const weft_once *o)
 {
     struct once *x = (struct once *)(uintptr_t)o;
-    if (at_load_acq(&x->state) != DONE) /* [mo:once] */
+    if (at_load(&x->state) != DONE)
         return false;
     weft__tsan_acquire(x);
     return true;
@@ -64,7 +66,7 @@ static void finish(struct once *x)
         weft__list_push_back(&claimed, &w->link);
     }
     x->runner = NULL;
-    at_store_rel(&x->state, DONE); /* [mo:once] */
+    at_store(&x->state, DONE);
     weft__unlock(&x->lock);
     weft__ready_all(&claimed);
     weft__leave();
@@ -88,10 +90,12 @@ static bool begin_or_wait(struct once *x, struct weft__fiber *f, void *caller)
         return true;
     case RUNNING: {
         if (x->runner == f)
-            weft__object_misuse(&x->object, WEFT_KIND_ONCE, "call from within its own function of", "");
+            weft__object_misuse(
+                &x->object, WEFT_KIND_ONCE, "call from within its own function of", "");
         struct weft__waiter w = {.fiber = f};
         weft__list_push_back(&x->queue, &w.link);
-        weft__park(WEFT__WAIT_ONCE, &x->object, caller, WEFT__PARK_HARD, weft__commit_unlock, &x->lock);
+        weft__park(
+            WEFT__WAIT_ONCE, &x->object, caller, WEFT__PARK_HARD, weft__commit_unlock, &x->lock);
         break;
     }
     default:

@@ -5,14 +5,18 @@
  *      readers   how many hold it        writer    who holds it, or NULL
  *      rq, wq    who waits               all under `lock`
  *
- * Everything happens under the lock, and whoever lets go hands over: the ones that are woken hold the lock already.
- * Rejected: Go's atomic reader count. It saves one atomic operation of two for a reader, but readers on several cores then still share
- * that word, and each state has to be thought of at half-way.
+ * Everything happens under the lock, and whoever lets go hands over: the ones that are woken hold
+ * the lock already.
+ * Rejected: Go's atomic reader count. It saves one atomic operation of two for a reader, but
+ * readers on several cores then still share that word, and each state has to be thought of at
+ * half-way.
  *
  * X1  readers > 0 and writer != NULL exclude each other.
  * X2  While wq is not empty, no new reader gets in (the writer does not starve).
- * X3  A writer's unlock lets in all readers of rq first (readers do not starve), the last reader's unlock the first writer.
- * X4  Wake-ups come after the unlock of `lock`, which is the last touch: a woken party may free the rwmutex.
+ * X3  A writer's unlock lets in all readers of rq first (readers do not starve), the last reader's
+ *     unlock the first writer.
+ * X4  Wake-ups come after the unlock of `lock`, which is the last touch: a woken party may free the
+ *     rwmutex.
  *
  * Any fiber or plain thread at once. Progress: blocking. Limits: 2^32-1 readers.
  */
@@ -29,7 +33,8 @@ struct rwmutex {
     uint32_t readers;
     struct weft__fiber *writer;
     struct weft__node rq, wq;
-    char tsan[2]; /* keys: [0] writers release, readers acquire; [1] readers release, writers acquire */
+    char tsan
+        [2]; /* keys: [0] writers release, readers acquire; [1] readers release, writers acquire */
 } __attribute__((may_alias));
 
 _Static_assert(sizeof(struct rwmutex) <= sizeof(weft_rwmutex), "fits its public storage");

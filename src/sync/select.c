@@ -4,25 +4,33 @@
  *
  * Three passes, each only if the one before did not decide:
  *
- *   1 look    read each channel's hint without its lock; among the cases that look possible draw one by lot (a running draw: the
- *             k-th candidate replaces the choice with chance 1/k, so each has the same). Lock that channel alone and move. Go shuffles
- *             all cases and locks all channels first; here n cases cost n loads, one draw per further candidate, and one lock.
- *   2 settle  lock all channels in address order, and look again: now the answer is exact for one instant. A default over several
- *             channels needs this pass, or it could be taken although at every moment some channel was ready.
- *   3 wait    still under all locks: link a waiter into each queue and park; the commit arms the timer, then unlocks all. Whoever claims
- *             the fiber first (partner, close, timer, the context's end) decides; the other waiters are unlinked one lock at a time.
+ *   1 look    read each channel's hint without its lock; among the cases that look possible draw
+ *             one by lot (a running draw: the k-th candidate replaces the choice with chance 1/k,
+ *             so each has the same). Lock that channel alone and move. Go shuffles all cases and
+ *             locks all channels first; here n cases cost n loads, one draw per further candidate,
+ *             and one lock.
+ *   2 settle  lock all channels in address order, and look again: now the answer is exact for one
+ *             instant. A default over several channels needs this pass, or it could be taken
+ *             although at every moment some channel was ready.
+ *   3 wait    still under all locks: link a waiter into each queue and park; the commit arms the
+ *             timer, then unlocks all. Whoever claims the fiber first (partner, close, timer, the
+ *             context's end) decides; the other waiters are unlinked one lock at a time.
  *
- *      case 0   case 1   case 2          cases[k].reserved_ is a struct weft__waiter (no allocation, no limit but 65535)
- *      waiter   waiter   waiter          amount: index of the case that is k-th in lock order
- *        |        |        |             extra:  the case's own index
- *      queue a  queue b  queue a         the same channel twice: locked once, linked twice
+ *      case 0   case 1   case 2     cases[k].reserved_ is a struct weft__waiter: no allocation
+ *      waiter   waiter   waiter     amount: index of the case that is k-th in lock order
+ *        |        |        |        extra:   the case's own index
+ *      queue a  queue b  queue a    the same channel twice: locked once, linked twice
  *
- * E1  Locks are taken in ascending address order and each once, so selects cannot deadlock each other.
- * E2  A select never pairs with itself: its own waiters are linked only after the exact look, and are unlinked before the next.
+ * E1  Locks are taken in ascending address order and each once, so selects cannot deadlock each
+ *     other.
+ * E2  A select never pairs with itself: its own waiters are linked only after the exact look, and
+ *     are unlinked before the next.
  * E3  The commit reads nothing of the select after its last unlock: the fiber may be gone.
- * E4  The timer is of the locked kind, armed by the commit when the fiber can be claimed already, and stopped before the select returns.
+ * E4  The timer is of the locked kind, armed by the commit when the fiber can be claimed already,
+ *     and stopped before the select returns.
  *
- * Concurrency: any number of selects over the same channels; the array of cases belongs to one call. Progress: as chan.c.
+ * Concurrency: any number of selects over the same channels; the array of cases belongs to one
+ * call. Progress: as chan.c.
  */
 #include <weft/select.h>
 
@@ -39,9 +47,9 @@ struct select {
     struct weft_object object;
     struct weft_case *cases;
     int count;
-    int channels;   /* cases with a channel */
-    int after;      /* the case with the shortest time, or NONE */
-    int def;        /* a default case, or NONE */
+    int channels; /* cases with a channel */
+    int after;    /* the case with the shortest time, or NONE */
+    int def;      /* a default case, or NONE */
     int64_t deadline_ns;
     struct weft__fiber *fiber;
     struct weft__timer timer;
@@ -59,7 +67,7 @@ static bool has_channel(const struct weft_case *c)
 
 static bool looks_ready(const struct weft_case *c)
 {
-    return has_channel(c) && (at_load(&c->chan->hint) & (uint32_t)c->kind); /* [mo:hint] */
+    return has_channel(c) && (at_load(&c->chan->hint) & (uint32_t)c->kind);
 }
 
 /* By lot among the cases that look possible, or NONE. */
@@ -185,7 +193,8 @@ static void lock_all(const struct select *s)
     }
 }
 
-/* E3: each channel is unlocked at its last mention going down, so nothing is read after the last unlock. */
+/* E3: each channel is unlocked at its last mention going down, so nothing is read after the last
+ * unlock. */
 static void unlock_all(const struct select *s)
 {
     for (int k = s->channels - 1; k >= 0; k--) {
@@ -222,7 +231,8 @@ static void on_timer(struct weft__timer *t, void *arg)
 static void commit(struct weft__fiber *f, void *arg)
 {
     struct select *s = arg;
-    bool locked = s->channels > 0; /* else nothing holds the fiber back once the timer runs: s may be gone */
+    bool locked =
+        s->channels > 0; /* else nothing holds the fiber back once the timer runs: s may be gone */
     if (s->after != NONE) {
         s->timer = (struct weft__timer){.fn = on_timer, .arg = f, .locked = true};
         weft__timer_start(&s->timer, s->deadline_ns);
@@ -246,7 +256,8 @@ static void link_all_locked(struct select *s)
     }
 }
 
-/* Removes the waiters that are still linked. `won` was unlinked by its partner, and needs no lock. */
+/* Removes the waiters that are still linked. `won` was unlinked by its partner, and needs no
+ * lock. */
 static void unlink_all(const struct select *s, const struct weft__waiter *won)
 {
     for (int k = 0; k < s->channels; k++) {

@@ -2,12 +2,16 @@
 /*
  * sema.c - permits, served in the order of the queue.
  *
- *      permits  free ones       queue   waiters, each with the amount it wants       both under lock
+ *      permits  free ones       queue   waiters, each with the amount it wants       both under
+ *      lock
  *
- * H1  After each operation the first waiter does not fit (else it would have been served): no waiter sleeps beside enough permits.
+ * H1  After each operation the first waiter does not fit (else it would have been served): no
+ *     waiter sleeps beside enough permits.
  * H2  Nobody takes permits past a waiter, so large requests are served in the end.
- * H3  A cancelled waiter may have been the one that held up the queue: the next ones are served then.
- * H4  Everything happens under the lock, whose release is the last touch before the wake-ups: a served waiter may free the semaphore.
+ * H3  A cancelled waiter may have been the one that held up the queue: the next ones are served
+ *     then.
+ * H4  Everything happens under the lock, whose release is the last touch before the wake-ups: a
+ *     served waiter may free the semaphore.
  */
 #include <weft/sema.h>
 
@@ -38,7 +42,8 @@ static struct sema *lock_in(weft_sema *s)
 
 static uint64_t permits(const struct sema *x)
 {
-    return at_load_rlx(&x->permits); /* [mo:alone: under the lock, or a snapshot that orders nothing] */
+    return at_load_rlx(
+        &x->permits); /* [mo:alone: under the lock, or a snapshot that orders nothing] */
 }
 
 static void set_permits(struct sema *x, uint64_t n)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * unwinding.h - having something run if the user's function that we call does not return (it panicked, or ended its fiber).
+ * unwinding.h - having something run if the user's function that we call does not return (it
+ * panicked, or ended its fiber).
  *
- * The fiber's list of registrations (fiber.defers, newest first, see <weft/panic.h>) is run by panics and by weft_exit: each entry is
- * taken off the list and its run function called, on the fiber itself. A caller that gets back normally takes its entry off itself.
+ * The fiber's list of registrations (fiber.defers, newest first, see <weft/panic.h>) is run by
+ * panics and by weft_exit: each entry is taken off the list and its run function called, on the
+ * fiber itself. A caller that gets back normally takes its entry off itself.
  */
 #ifndef WEFT_SYNC_UNWINDING_H
 #define WEFT_SYNC_UNWINDING_H

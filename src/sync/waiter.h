@@ -2,15 +2,16 @@
 /*
  * waiter.h - one entry in an object's queue of waiters, and the two questions that every wait asks.
  *
- * A waiter lies on the stack of the fiber that waits (or in its array of select cases). It is linked and unlinked under the object's
- * lock only (S1 of sched.h), so a fiber that has removed its waiters can be reached by nobody.
+ * A waiter lies on the stack of the fiber that waits (or in its array of select cases). It is
+ * linked and unlinked under the object's lock only (S1 of sched.h), so a fiber that has removed its
+ * waiters can be reached by nobody.
  *
  *     queue head <-> waiter <-> waiter <-> ...      FIFO: the first has waited longest
  *                      |fiber   |elem: where the partner copies from or to
  *
  * V1  Whoever unlinks a waiter either claims its fiber, or must not touch the fiber any more.
- * V2  The claimer copies first, then leaves wake_result and wake_arg (the waiter), unlocks, and calls weft__ready last: the woken
- *     fiber may free the object.
+ * V2  The claimer copies first, then leaves wake_result and wake_arg (the waiter), unlocks, and
+ *     calls weft__ready last: the woken fiber may free the object.
  */
 #ifndef WEFT_SYNC_WAITER_H
 #define WEFT_SYNC_WAITER_H
@@ -34,14 +35,16 @@ static inline struct weft__waiter *weft__waiter_of(struct weft__node *n)
     return weft__entry(n, struct weft__waiter, link);
 }
 
-/** Queue heads that are all zero bytes (static initialisers) become empty rings at the first locked use. */
+/** Queue heads that are all zero bytes (static initialisers) become empty rings at the first
+ * locked use. */
 static inline void weft__waitq_ready(struct weft__node *q)
 {
     if (!q->next)
         weft__list_init(q);
 }
 
-/** The first waiter whose fiber could be claimed; those that others have claimed already are dropped. NULL: none. */
+/** The first waiter whose fiber could be claimed; those that others have claimed already are
+ * dropped. NULL: none. */
 static inline struct weft__waiter *weft__waitq_claim(struct weft__node *q)
 {
     struct weft__node *n;
@@ -60,15 +63,16 @@ static inline unsigned weft__wait_flags(const struct weft__fiber *f)
 }
 
 /**
- * After WEFT__INTERRUPTED: has f's own context ended? Returns its error; or 0 if the interruption was for a context that is f's no
- * longer (or that a shield keeps off): then wait again.
+ * After WEFT__INTERRUPTED: has f's own context ended? Returns its error; or 0 if the interruption
+ * was for a context that is f's no longer (or that a shield keeps off): then wait again.
  */
 static inline int weft__wait_ended(struct weft__fiber *f)
 {
     int err = weft__cancelled(f);
     if (err || (f->flags & WEFT__F_SHIELD))
         return err;
-    weft__interrupt_clear(f); /* stale; but the context may end just now, so ask once more after it */
+    weft__interrupt_clear(
+        f); /* stale; but the context may end just now, so ask once more after it */
     err = weft__cancelled_hook ? weft__cancelled_hook(f) : 0;
     if (err)
         at_or(&f->wake, WEFT__WAKE_INTERRUPT);

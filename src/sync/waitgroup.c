@@ -6,13 +6,15 @@
  *              counter (int32)  waiters (uint32)
  *      queue   the waiters, under lock
  *
- * add touches the lock only when it brings the counter to 0 while somebody waits. A waiter registers under the lock, by a
- * compare-and-swap that fails if the counter became 0 meanwhile.
+ * add touches the lock only when it brings the counter to 0 while somebody waits. A waiter
+ * registers under the lock, by a compare-and-swap that fails if the counter became 0 meanwhile.
  *
- * G1  The waiters in the word are those in the queue, except for the time between an add that reaches 0 and its taking the lock.
- * G2  The word is never touched after the lock's release by an add that wakes, so a woken waiter may free the group.
- * G3  A cancelled waiter that is still linked takes itself out of word and queue under the lock; one that is not linked was part of
- *     a round that ended, and its count went with that round.
+ * G1  The waiters in the word are those in the queue, except for the time between an add that
+ *     reaches 0 and its taking the lock.
+ * G2  The word is never touched after the lock's release by an add that wakes, so a woken waiter
+ *     may free the group.
+ * G3  A cancelled waiter that is still linked takes itself out of word and queue under the lock;
+ *     one that is not linked was part of a round that ended, and its count went with that round.
  */
 #include <weft/waitgroup.h>
 
@@ -75,7 +77,8 @@ static void wake(struct waitgroup *x)
     weft__lock(&x->lock);
     weft__waitq_ready(&x->queue);
     uint64_t s = at_load(&x->state);
-    /* All waiters may have been cancelled meanwhile, and even a new round begun: then it is not ours to end. */
+    /* All waiters may have been cancelled meanwhile, and even a new round begun: then it is not
+     * ours to end. */
     while (counter_of(s) == 0 && waiters_of(s) > 0 && !at_cas(&x->state, &s, 0))
         ;
     if (counter_of(s) == 0) {
@@ -100,7 +103,8 @@ void weft_waitgroup_add(weft_waitgroup *w, int delta)
     struct waitgroup *x = in(w);
     if (delta < 0)
         weft__tsan_release(x);
-    uint64_t s = at_add(&x->state, (uint64_t)(int64_t)delta << 32) + ((uint64_t)(int64_t)delta << 32);
+    uint64_t s =
+        at_add(&x->state, (uint64_t)(int64_t)delta << 32) + ((uint64_t)(int64_t)delta << 32);
     if (counter_of(s) < 0)
         negative(x, delta, counter_of(s));
     if (waiters_of(s) > 0 && delta > 0 && counter_of(s) == delta)
@@ -153,7 +157,8 @@ static int wait_in(struct waitgroup *x, struct weft__fiber *f, void *caller)
         rc = wait_once(x, f, s, caller);
         if (rc == 0) {
             if (at_load(&x->state) != 0)
-                weft__object_misuse(&x->object, WEFT_KIND_WAITGROUP, "reuse before a wait has returned of", "");
+                weft__object_misuse(
+                    &x->object, WEFT_KIND_WAITGROUP, "reuse before a wait has returned of", "");
             return 0;
         }
         if (rc == WEFT__INTERRUPTED && (rc = weft__wait_ended(f)))

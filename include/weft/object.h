@@ -40,6 +40,9 @@ struct weft_object {
 #define WEFT_KIND_SEMA 8
 #define WEFT_KIND_BARRIER 9
 #define WEFT_KIND_FLIGHT 10
+#define WEFT_KIND_CTX 11
+#define WEFT_KIND_SCOPE 12
+#define WEFT_KIND_TIMER 13
 
 #define WEFT_OBJECT_MAGIC 0x77656674u /* alive; 0 is accepted as well (all-zero objects) */
 

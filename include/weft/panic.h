@@ -198,15 +198,16 @@ WEFT_API weft_try_frame *weft_try_begin(weft_try_frame *t);
 WEFT_API void weft_try_end(weft_try_frame *t);
 
 /**
- * weft_try_caught - what a protected block has caught.
- * @t: a block whose setjmp returned for the second time.
+ * weft_try_caught - what the innermost protected block that is not ended yet has caught.
  *
- * Returns the panic, borrowed until weft_try_end.
+ * For use after its setjmp has returned for the second time.
+ *
+ * Returns the panic, borrowed until weft_try_end. NULL if nothing was caught.
  * Blocks:    never.
- * Callable:  the fiber that began it.
+ * Callable:  the fiber that began the block.
  * Since 0.1. See WEFT_RECOVER in weft/sugar.h.
  */
-WEFT_API weft_panic_info *weft_try_caught(weft_try_frame *t);
+WEFT_API weft_panic_info *weft_try_caught(void);
 
 WEFT_END_DECLS
 #endif

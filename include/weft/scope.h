@@ -45,7 +45,7 @@ typedef struct weft_scope_opts {
 /* A scope; lives in the block that it belongs to. The members are the library's. */
 typedef struct weft_scope {
     weft_unwind unwind;
-    void *impl;
+    void *impl, *bind_[4];
 } weft_scope;
 
 /**

@@ -4,10 +4,10 @@
  * it, and so that tests can fail the n-th allocation.
  *
  * A1  Never call these between weft__enter and weft__leave, nor from a timer callback: a fiber that
- * the monitor has stopped may hold the allocator's lock, and a worker that waits for that lock
- * inside the runtime can never be retaken. What must be freed in there is put on a list and freed
- * later (the graveyard in ctx/context.c). A2  Sizes are bytes, results are aligned as malloc's are;
- * NULL: no memory.
+ *     the monitor has stopped may hold the allocator's lock, and a worker that waits for that lock
+ *     inside the runtime can never be retaken. What must be freed in there goes on a list and is
+ *     freed later (the graveyard in ctx/context.c).
+ * A2  Sizes are bytes, results are aligned as malloc's are; NULL: no memory.
  *
  * Concurrency: any thread. The allocator may be replaced only before the first allocation
  * (weft_set_allocator).

@@ -22,7 +22,7 @@ void (*weft__site_hook)(const void *pc, char *text, size_t bytes);
 const char *weft__kind_name(uint32_t kind)
 {
     static const char *const names[] = {"object", "channel", "select", "mutex", "rwmutex", "once",
-        "waitgroup", "cond", "semaphore", "barrier", "flight"};
+        "waitgroup", "cond", "semaphore", "barrier", "flight", "context", "scope", "timer"};
     return kind < sizeof names / sizeof *names ? names[kind] : names[0];
 }
 

@@ -61,6 +61,11 @@ typedef struct weft_loop_msg weft_loop_msg;
 /* The struct that holds a record: conn *c = WEFT_LOOP_OWNER(io, conn, io); */
 #define WEFT_LOOP_OWNER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
+/* Two pointers by which the loop chains records; all its own. */
+typedef struct weft_loop_link {
+    struct weft_loop_link *next, *prev;
+} weft_loop_link;
+
 /* ---- the loop ---- */
 
 enum weft_loop_kind { WEFT_LOOP_AUTO = 0, WEFT_LOOP_EPOLL = 1, WEFT_LOOP_URING = 2 };
@@ -299,13 +304,15 @@ WEFT_API void weft_loop_stats_get(const weft_loop *loop, weft_loop_stats *ret_st
  * in the foreign loop, then call weft_loop_step(loop, 0); and so on.
  *
  * Returns the fd; owned by the loop: only to be polled for reading, never read or closed.
+ *   -EOPNOTSUPP on io_uring, whose completions are made only while the loop itself waits: a loop
+ *   that is to be embedded is made with WEFT_LOOP_EPOLL.
  * Blocks:    never.
  * Callable:  the loop's thread.
  * Order:     none.
  * Cost:      a load.
  * Since 0.1. See weft_loop_prepare, weft_loop_step.
  */
-WEFT_API int weft_loop_fd(const weft_loop *loop);
+WEFT_API int weft_loop_fd(weft_loop *loop);
 
 /**
  * weft_loop_prepare - get ready for a wait outside, and say how long it may last.
@@ -404,9 +411,9 @@ WEFT_API void weft_loop_defer(weft_loop *loop, weft_loop_msg *msg);
 typedef void weft_loop_timer_fn(weft_loop *loop, weft_loop_timer *timer);
 
 struct weft_loop_timer {
-    weft_loop_timer *next, *prev; /* the loop's; next is NULL while the timer does not run */
-    weft_loop_timer_fn *fn;       /* set by the caller before the start */
-    uint64_t tick;                /* the loop's: when it fires, in ticks of CLOCK_MONOTONIC */
+    weft_loop_link link;    /* the loop's; link.next is NULL while the timer does not run */
+    weft_loop_timer_fn *fn; /* set by the caller before the start */
+    uint64_t tick;          /* the loop's: when it fires, in ticks of CLOCK_MONOTONIC */
 };
 
 /**
@@ -420,7 +427,7 @@ struct weft_loop_timer {
  * The timer never fires early, never in the turn that started it, and at most one tick and the
  * slack late, plus the time that callbacks take. Timers of one tick fire in the order of their
  * starts, those of different ticks in the order of their deadlines. It may be started again,
- * stopped or freed in its own callback. Delays beyond two years fire after two years.
+ * stopped or freed in its own callback.
  *
  * Blocks:    never.
  * Callable:  the loop's thread.
@@ -492,13 +499,13 @@ typedef void weft_loop_io_fn(weft_loop *loop, weft_loop_io *io, unsigned events)
  * whose protocol changes does so); fd may be read; the rest is the loop's. */
 struct weft_loop_io {
     weft_loop_io_fn *fn;
-    weft_loop_io *next, *prev; /* in the loop's list of records to call or to arm */
+    weft_loop_link link; /* in the loop's list of records to call again */
     int fd;
     uint32_t slot;    /* index + 1 into the loop's table; 0: not added */
     uint8_t interest; /* READ and WRITE as asked for */
     uint8_t again;    /* events to deliver on the next turn without asking the kernel */
     uint8_t armed;    /* the back end's: what the kernel watches */
-    uint8_t list;     /* which list next and prev are in */
+    uint8_t flags;    /* the loop's */
     uint32_t reserved;
 };
 
@@ -511,9 +518,9 @@ struct weft_loop_io {
  * @fn:     called as E1 to E6 say; it may change, remove and free any record, its own too.
  *
  * Returns 0.
- *   -ENOMEM; -ENOSPC opts.max_fds reached; -EBADF; -EPERM a file that cannot be polled (a regular
- *   file); -EEXIST the fd is in this loop already (epoll only). On io_uring what the kernel has
- *   against the fd comes as a callback with ERR.
+ *   -ENOMEM; -ENOSPC opts.max_fds reached; -EBADF; -EPERM a regular file; -EEXIST the fd is in this
+ *   loop already. (The last three are the kernel's answers to epoll. On io_uring a bad fd comes as
+ *   a callback with ERR, and the other two go unnoticed.)
  * Blocks:    never.
  * Callable:  the loop's thread.
  * Order:     none.
@@ -665,171 +672,8 @@ typedef struct weft_loop_send_op {
  */
 WEFT_API size_t weft_loop_send_batch(weft_loop *loop, weft_loop_send_op *ops, size_t count);
 
-/* ---- listening and dialling ---- */
-
-/* fd: a connection, non-blocking and close-on-exec, owned by the callee; or a negative errno:
- * accepting pauses for this reason (-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM), told once a pause. */
-typedef void weft_loop_accept_fn(weft_loop *loop, weft_loop_listener *listener, int fd, void *arg);
-
-/* Options of a listener; zero is the default of each. */
-typedef struct weft_loop_listen_opts {
-    size_t size;
-    int backlog;            /* 0: 4096 (the kernel's somaxconn bounds it) */
-    bool reuseport;         /* several listeners (one a loop) share the address */
-    bool ipv6only;          /* an IPv6 address serves IPv6 alone */
-    unsigned unix_mode;     /* permissions of a unix socket's file (0: as umask says) */
-    const char *congestion; /* congestion control that accepted connections inherit, as "reno" */
-    int sndbuf_bytes;       /* SO_SNDBUF that accepted connections inherit (0: the kernel's) */
-    int defer_accept_s;     /* accept only once data has come, or after so long (0: at once) */
-} weft_loop_listen_opts;
-
-/**
- * weft_loop_listen - accept connections on an address.
- * @loop:         loop.
- * @address:      "127.0.0.1:7000", "[::1]:7000", ":7000" (all addresses, both families), a name and
- *                a port ("localhost:7000"; its first address), "/path" or "unix:/path" or
- * "@abstract". Port 0 takes a free one. A socket file that nobody listens on any more is replaced.
- * @opts:         options, or NULL; borrowed for the call.
- * @fn, @arg:     called for each connection.
- * @ret_listener: the listener, returned borrowed until weft_loop_listener_close or weft_loop_free.
- *
- * When file descriptors or memory run out, accepting pauses and resumes as soon as
- * weft_loop_io_close closes one, or after 100 ms; connections that exist notice nothing.
- *
- * Returns 0.
- *   -EINVAL an address that cannot be read; -EADDRNOTAVAIL a name that is not known; -EADDRINUSE,
- *   -EACCES, ... as bind(2) and listen(2); -ENOMEM.
- * Blocks:    only where a name must be looked up.
- * Callable:  the loop's thread, usually before it runs.
- * Order:     none.
- * Cost:      io_uring: one multishot accept for all. epoll: one accept4 a connection, and one more
- *            a batch.
- * Since 0.1. See weft_loop_listen_fd, weft_loop_listener_address.
- */
-WEFT_API WEFT_MUST_CHECK int weft_loop_listen(weft_loop *loop, const char *address,
-    const weft_loop_listen_opts *opts, weft_loop_accept_fn *fn, void *arg,
-    weft_loop_listener **ret_listener);
-
-/**
- * weft_loop_listen_fd - accept connections on a socket that listens already.
- * @loop:         loop.
- * @fd:           listening socket, made non-blocking; taken on success.
- * @fn, @arg:     as for weft_loop_listen.
- * @ret_listener: as for weft_loop_listen.
- *
- * For sockets that were handed down (systemd, a predecessor).
- *
- * Returns 0; -ENOMEM, -EINVAL it does not listen, -ENOTSOCK, -EBADF.
- * Blocks:    never.
- * Callable:  the loop's thread.
- * Order:     none.
- * Cost:      as weft_loop_listen.
- * Since 0.1. See weft_loop_listen.
- */
-WEFT_API WEFT_MUST_CHECK int weft_loop_listen_fd(
-    weft_loop *loop, int fd, weft_loop_accept_fn *fn, void *arg, weft_loop_listener **ret_listener);
-
-/**
- * weft_loop_listener_pause - accept no more for a while; the backlog fills.
- * @loop:     loop.
- * @listener: listener.
- *
- * Connections that the kernel had accepted already may still be delivered.
- *
- * Blocks:    never.
- * Callable:  the loop's thread.
- * Order:     none.
- * Cost:      at most one request.
- * Since 0.1. See weft_loop_listener_resume.
- */
-WEFT_API void weft_loop_listener_pause(weft_loop *loop, weft_loop_listener *listener);
-
-/**
- * weft_loop_listener_resume - accept again after weft_loop_listener_pause.
- * @loop:     loop.
- * @listener: listener; one that is not paused is left alone.
- *
- * Blocks:    never.
- * Callable:  the loop's thread.
- * Order:     none.
- * Cost:      at most one request.
- * Since 0.1. See weft_loop_listener_pause.
- */
-WEFT_API void weft_loop_listener_resume(weft_loop *loop, weft_loop_listener *listener);
-
-/**
- * weft_loop_listener_close - stop listening, close the socket and free the listener.
- * @loop:     loop.
- * @listener: listener, taken; NULL is ignored. No callback comes any more.
- *
- * A unix socket's file is removed. On io_uring the address is free for others at the end of this
- * turn.
- *
- * Blocks:    never.
- * Callable:  the loop's thread, also from the listener's own callback.
- * Order:     none.
- * Cost:      a few system calls.
- * Since 0.1. See weft_loop_listen.
- */
-WEFT_API void weft_loop_listener_close(weft_loop *loop, weft_loop_listener *listener);
-
-/**
- * weft_loop_listener_address - where a listener listens, with the port that it got.
- * @listener: listener.
- * @buf:      text, as "127.0.0.1:43211", "[::]:7000" or "unix:/path"; always ended by a zero byte.
- * @bytes:    size of @buf; 128 are enough.
- *
- * Returns the port (0 for a unix socket); -ENOSPC @buf was too short; else a negative errno.
- * Blocks:    never.
- * Callable:  the loop's thread.
- * Order:     none.
- * Cost:      one getsockname.
- * Since 0.1. See weft_loop_listen.
- */
-WEFT_API int weft_loop_listener_address(
-    const weft_loop_listener *listener, char *buf, size_t bytes);
-
-/* Options of a dial; zero is the default of each. */
-typedef struct weft_loop_dial_opts {
-    size_t size;
-    const char *source; /* numeric address (no port) to connect from, as "127.3.2.1" */
-    bool nodelay;       /* TCP_NODELAY */
-    int sndbuf_bytes;   /* SO_SNDBUF (0: the kernel's) */
-    int rcvbuf_bytes;   /* SO_RCVBUF (0: the kernel's) */
-} weft_loop_dial_opts;
-
-/**
- * weft_loop_dial - begin to connect; no name is looked up.
- * @address: as for weft_loop_listen, but with a numeric host, or "localhost" for 127.0.0.1.
- * @opts:    options, or NULL; borrowed for the call.
- *
- * Add the fd with WEFT_LOOP_WRITE; in its first callback weft_loop_dial_result tells how it went.
- * (A unix socket is connected, or has failed, on return.)
- *
- * Returns the fd, owned: non-blocking, close-on-exec, connecting or connected.
- *   -EINVAL an address that cannot be read; -EADDRNOTAVAIL no source port is free; -EMFILE, ...; else
- *   what connect(2) failed with at once.
- * Blocks:    never.
- * Callable:  any thread.
- * Order:     none.
- * Cost:      two to six system calls.
- * Since 0.1. See weft_loop_dial_result.
- */
-WEFT_API WEFT_MUST_CHECK int weft_loop_dial(const char *address, const weft_loop_dial_opts *opts);
-
-/**
- * weft_loop_dial_result - how a dial ended, once its fd became writable.
- * @fd: from weft_loop_dial.
- *
- * Returns 0 connected; else a negative errno, as -ECONNREFUSED. (It reads and clears SO_ERROR.)
- * Blocks:    never.
- * Callable:  any thread.
- * Order:     none.
- * Cost:      one getsockopt.
- * Since 0.1. See weft_loop_dial.
- */
-WEFT_API int weft_loop_dial_result(int fd);
-
 WEFT_END_DECLS
+
+#include <weft/loop_listen.h>
 
 #endif

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * loop_listen.c - listeners of pinned loops: accept, pause, resume.
+ *
+ *                  pause                       fds or memory run out
+ *      PAUSED  <---------->  ACCEPTING  <---------------------------->  STARVED
+ *                  resume                a record is closed, or 100 ms     (`starved`, timer runs)
+ *
+ * Starvation: with the last file descriptor gone, accept fails with EMFILE for as long as a
+ * connection waits, and a loop that tried again at once would turn for nothing. So the listener
+ * tells its owner once, watches nothing, and tries again when weft_loop_io_close has freed an fd of
+ * this loop, and every 100 ms, as others may free some too. It counts as starved until an accept
+ * has got past the fd (a connection, or -EAGAIN). The io_uring request takes its fd before it
+ * waits, so it starves without any client; the same course gets it out again.
+ *
+ * A listener may be closed inside its own callback: it is kept on `dead` until the turn ends.
+ *
+ * Only the loop's thread calls in here.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <fcntl.h>
+#include "io/loop_impl.h"
+
+#define RETRY_NS (100 * WEFT_MS)
+#define ACCEPTS_A_CALL 64
+
+struct weft_loop_listener {
+    weft_loop_io io;
+    weft_loop_link link; /* in loop->listeners, later in loop->dead */
+    weft_loop_timer retry;
+    weft_loop_accept_fn *fn;
+    void *arg;
+    bool paused;  /* by the user */
+    bool starved; /* counted in loop->starved */
+    char *path;   /* socket file that is ours to remove, or NULL */
+    dev_t path_dev;
+    ino_t path_ino;
+};
+
+static weft_loop_listener *listener_of(weft_loop_io *io)
+{
+    return WEFT_LOOP_OWNER(io, weft_loop_listener, io);
+}
+
+static void set_starved(weft_loop *loop, weft_loop_listener *l, bool starved)
+{
+    if (l->starved != starved)
+        loop->starved += starved ? 1u : -1u;
+    l->starved = starved;
+}
+
+/* ---- accepting ---- */
+
+void weft__loop_accepted(weft_loop *loop, weft_loop_io *io, int fd)
+{
+    weft_loop_listener *l = listener_of(io);
+    set_starved(loop, l, false);
+    loop_count(&loop->stats.accepted, 1);
+    l->fn(loop, l, fd, l->arg);
+}
+
+/* Errors of the connection that was to be accepted, not of the listener (accept(2)). */
+static bool is_of_connection(int err)
+{
+    switch (-err) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case EPERM:
+    case ETIMEDOUT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void starve(weft_loop *loop, weft_loop_listener *l, int err)
+{
+    bool first = !l->starved;
+    set_starved(loop, l, true);
+    loop->backend->accept_stop(loop, &l->io);
+    weft_loop_timer_start(loop, &l->retry, RETRY_NS, 0);
+    if (!first)
+        return;
+    loop_count(&loop->stats.accept_pauses, 1);
+    l->fn(loop, l, err, l->arg);
+}
+
+static void try_again(weft_loop *loop, weft_loop_listener *l)
+{
+    weft_loop_timer_stop(loop, &l->retry);
+    if (!l->paused && loop->backend->accept_start(loop, &l->io) < 0)
+        weft_loop_timer_start(loop, &l->retry, RETRY_NS, 0);
+}
+
+static void retry_due(weft_loop *loop, weft_loop_timer *timer)
+{
+    try_again(loop, WEFT_LOOP_OWNER(timer, weft_loop_listener, retry));
+}
+
+/* An accept of io_uring ended with an error. */
+void weft__loop_accept_failed(weft_loop *loop, weft_loop_io *io, int err)
+{
+    weft_loop_listener *l = listener_of(io);
+    if (!io->interest)
+        return; /* paused meanwhile */
+    if (is_of_connection(err) || err == -EAGAIN)
+        try_again(loop, l);
+    else
+        starve(loop, l, err);
+}
+
+/* The epoll back end: connections wait. */
+void weft__loop_accept_ready(weft_loop *loop, weft_loop_io *io, unsigned events)
+{
+    for (int i = 0; i < ACCEPTS_A_CALL; i++) {
+        int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            int err = -errno;
+            if (is_of_connection(err))
+                continue;
+            if (err == -EAGAIN)
+                set_starved(loop, listener_of(io), false);
+            else
+                starve(loop, listener_of(io), err);
+            return;
+        }
+        weft__loop_accepted(loop, io, fd);
+        if (!io->slot || !io->interest)
+            return; /* closed or paused by the callback */
+    }
+    weft_loop_io_again(loop, io, WEFT_LOOP_READ);
+}
+
+void weft__loop_listeners_turn_end(weft_loop *loop)
+{
+    if (loop->fds_freed) {
+        loop->fds_freed = false;
+        for (weft_loop_link *n = loop->listeners.next; loop->starved && n != &loop->listeners;
+             n = n->next) {
+            weft_loop_listener *l = WEFT_LOOP_OWNER(n, weft_loop_listener, link);
+            if (l->starved && weft_loop_timer_running(&l->retry))
+                try_again(loop, l);
+        }
+    }
+    while (!link_empty(&loop->dead)) {
+        weft_loop_listener *l = WEFT_LOOP_OWNER(loop->dead.next, weft_loop_listener, link);
+        link_remove(&l->link);
+        free(l);
+    }
+}
+
+/* ---- the socket ---- */
+
+static int set_int(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+static int apply_opts(int fd, const struct loop_addr *addr, const weft_loop_listen_opts *o)
+{
+    int rc = 0, family = addr->sa.ss_family;
+    if (family != AF_UNIX) {
+        rc = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        if (rc == 0 && o->reuseport)
+            rc = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        if (rc == 0 && family == AF_INET6)
+            rc = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, o->ipv6only && !addr->any);
+        if (rc == 0 && o->nodelay)
+            rc = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        if (rc == 0 && o->defer_accept_s > 0)
+            rc = set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, o->defer_accept_s);
+        if (rc == 0 && o->congestion &&
+            setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, o->congestion,
+                (socklen_t)strlen(o->congestion)) < 0)
+            rc = -errno;
+    }
+    if (rc == 0 && o->sndbuf_bytes > 0)
+        rc = set_int(fd, SOL_SOCKET, SO_SNDBUF, o->sndbuf_bytes);
+    return rc;
+}
+
+/* True if the socket file is there and nobody listens on it: left by a process that died. */
+static bool is_left_over(const struct loop_addr *addr)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    bool refused =
+        connect(fd, (const struct sockaddr *)&addr->sa, addr->len) < 0 && errno == ECONNREFUSED;
+    close(fd);
+    return refused;
+}
+
+static int bind_to(int fd, const struct loop_addr *addr)
+{
+    if (bind(fd, (const struct sockaddr *)&addr->sa, addr->len) == 0)
+        return 0;
+    int err = -errno;
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->sa;
+    if (err != -EADDRINUSE || addr->sa.ss_family != AF_UNIX || !un->sun_path[0] ||
+        !is_left_over(addr) || unlink(un->sun_path) < 0)
+        return err;
+    return bind(fd, (const struct sockaddr *)&addr->sa, addr->len) < 0 ? -errno : 0;
+}
+
+static int open_socket(struct loop_addr *addr)
+{
+    int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    int fd = socket(addr->sa.ss_family, type, 0);
+    if (fd < 0 && errno == EAFNOSUPPORT && addr->any) {
+        /* No IPv6 on this machine: all addresses are those of IPv4. */
+        struct sockaddr_in in = {
+            .sin_family = AF_INET, .sin_port = ((struct sockaddr_in6 *)&addr->sa)->sin6_port};
+        memcpy(&addr->sa, &in, sizeof in);
+        addr->len = sizeof in;
+        fd = socket(AF_INET, type, 0);
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+static int open_listening(struct loop_addr *addr, const weft_loop_listen_opts *o)
+{
+    int fd = open_socket(addr);
+    if (fd < 0)
+        return fd;
+    int rc = apply_opts(fd, addr, o);
+    if (rc == 0)
+        rc = bind_to(fd, addr);
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->sa;
+    bool file = addr->sa.ss_family == AF_UNIX && un->sun_path[0];
+    if (rc == 0 && file && o->unix_mode && chmod(un->sun_path, (mode_t)o->unix_mode) < 0)
+        rc = -errno;
+    if (rc == 0 && listen(fd, o->backlog > 0 ? o->backlog : 4096) < 0)
+        rc = -errno;
+    if (rc < 0)
+        close(fd);
+    return rc < 0 ? rc : fd;
+}
+
+/* ---- life ---- */
+
+static int start_listener(
+    weft_loop *loop, int fd, weft_loop_accept_fn *fn, void *arg, weft_loop_listener **ret_listener)
+{
+    weft_loop_listener *l = calloc(1, sizeof *l);
+    if (!l)
+        return -ENOMEM;
+    l->fn = fn;
+    l->arg = arg;
+    l->retry.fn = retry_due;
+    int rc = weft__loop_io_insert(loop, &l->io, fd, 0, weft__loop_accept_ready);
+    if (rc == 0) {
+        l->io.flags = LOOP_LISTENER;
+        rc = loop->backend->accept_start(loop, &l->io);
+        if (rc < 0)
+            weft__loop_io_erase(loop, &l->io);
+    }
+    if (rc < 0) {
+        free(l);
+        return rc;
+    }
+    link_push(&loop->listeners, &l->link);
+    *ret_listener = l;
+    return 0;
+}
+
+static void remember_file(weft_loop_listener *l, const struct loop_addr *addr)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->sa;
+    struct stat st;
+    if (addr->sa.ss_family != AF_UNIX || !un->sun_path[0] || stat(un->sun_path, &st) < 0)
+        return;
+    l->path = strdup(un->sun_path);
+    l->path_dev = st.st_dev;
+    l->path_ino = st.st_ino;
+}
+
+int weft_loop_listen(weft_loop *loop, const char *address, const weft_loop_listen_opts *opts,
+    weft_loop_accept_fn *fn, void *arg, weft_loop_listener **ret_listener)
+{
+    weft_loop_listen_opts o = {0};
+    if (opts && (opts->size < sizeof(size_t) || opts->size > sizeof o))
+        return -EINVAL;
+    if (opts)
+        memcpy(&o, opts, opts->size);
+    struct loop_addr addr;
+    int rc = weft__loop_addr_parse(&addr, address, true);
+    if (rc < 0)
+        return rc;
+    int fd = open_listening(&addr, &o);
+    if (fd < 0)
+        return fd;
+    rc = start_listener(loop, fd, fn, arg, ret_listener);
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    remember_file(*ret_listener, &addr);
+    return 0;
+}
+
+int weft_loop_listen_fd(
+    weft_loop *loop, int fd, weft_loop_accept_fn *fn, void *arg, weft_loop_listener **ret_listener)
+{
+    int listening = 0;
+    socklen_t len = sizeof listening;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0)
+        return -errno;
+    if (!listening)
+        return -EINVAL;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    return start_listener(loop, fd, fn, arg, ret_listener);
+}
+
+void weft_loop_listener_pause(weft_loop *loop, weft_loop_listener *listener)
+{
+    if (listener->paused)
+        return;
+    listener->paused = true;
+    set_starved(loop, listener, false);
+    weft_loop_timer_stop(loop, &listener->retry);
+    loop->backend->accept_stop(loop, &listener->io);
+}
+
+void weft_loop_listener_resume(weft_loop *loop, weft_loop_listener *listener)
+{
+    if (!listener->paused)
+        return;
+    listener->paused = false;
+    try_again(loop, listener);
+}
+
+static void close_socket(weft_loop *loop, weft_loop_listener *l)
+{
+    struct stat st;
+    set_starved(loop, l, false);
+    weft_loop_timer_stop(loop, &l->retry);
+    link_remove(&l->link);
+    weft_loop_io_close(loop, &l->io);
+    if (l->path && stat(l->path, &st) == 0 && st.st_dev == l->path_dev && st.st_ino == l->path_ino)
+        unlink(l->path);
+    free(l->path);
+}
+
+void weft_loop_listener_close(weft_loop *loop, weft_loop_listener *listener)
+{
+    if (!listener)
+        return;
+    close_socket(loop, listener);
+    link_push(&loop->dead, &listener->link);
+}
+
+void weft__loop_listeners_free(weft_loop *loop)
+{
+    while (!link_empty(&loop->listeners))
+        weft_loop_listener_close(
+            loop, WEFT_LOOP_OWNER(loop->listeners.next, weft_loop_listener, link));
+    weft__loop_listeners_turn_end(loop);
+}
+
+int weft_loop_listener_address(const weft_loop_listener *listener, char *buf, size_t bytes)
+{
+    struct loop_addr addr = {.len = sizeof addr.sa};
+    if (getsockname(listener->io.fd, (struct sockaddr *)&addr.sa, &addr.len) < 0)
+        return -errno;
+    return weft__loop_addr_format(&addr, buf, bytes);
+}

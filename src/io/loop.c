@@ -310,25 +310,25 @@ static bool take_stop(weft_loop *loop)
 /* Makes this thread the loop's, for good. */
 static int adopt(weft_loop *loop)
 {
-    if (loop->owned)
+    if (at_load(&loop->owned))
         return pthread_equal(loop->owner, pthread_self()) ? 0 : -EXDEV;
     int rc = loop->backend->adopt(loop);
     if (rc < 0)
         return rc;
-    loop->owned = true;
     loop->owner = pthread_self();
     loop->now_ns = clock_ns();
+    at_store(&loop->owned, true);
     return 0;
 }
 
 static int enter(weft_loop *loop)
 {
-    if (loop->running)
+    if (at_load(&loop->running))
         return -EBUSY;
     int rc = adopt(loop);
     if (rc < 0)
         return rc;
-    loop->running = true;
+    at_store(&loop->running, true);
     return 0;
 }
 
@@ -346,7 +346,7 @@ int weft_loop_step(weft_loop *loop, int64_t timeout_ns)
     if (rc == 0)
         rc = take_stop(loop);
     self = outer;
-    loop->running = false;
+    at_store(&loop->running, false);
     return rc;
 }
 
@@ -374,7 +374,7 @@ int weft_loop_run(weft_loop *loop)
     while (rc == 0 && !take_stop(loop))
         rc = turn(loop, -1);
     self = outer;
-    loop->running = false;
+    at_store(&loop->running, false);
     return rc;
 }
 
@@ -387,7 +387,7 @@ static void *thread_main(void *arg)
 
 int weft_loop_start(weft_loop *loop)
 {
-    if (loop->started || loop->owned)
+    if (loop->started || at_load(&loop->owned))
         return -EBUSY;
     pthread_attr_t attr;
     int rc = -pthread_attr_init(&attr);
@@ -438,7 +438,7 @@ int weft_loop_fd(weft_loop *loop)
 
 int64_t weft_loop_prepare(weft_loop *loop)
 {
-    if (loop->running || adopt(loop) < 0)
+    if (at_load(&loop->running) || adopt(loop) < 0)
         weft__misuse(
             "weft_loop_prepare of loop \"%s\", which another thread or weft_loop_run turns",
             loop->name);
@@ -538,7 +538,7 @@ void weft_loop_free(weft_loop *loop)
 {
     if (!loop)
         return;
-    if (loop->running || loop->started)
+    if (at_load(&loop->running) || loop->started)
         weft__misuse("weft_loop_free of loop \"%s\", which runs", loop->name);
     weft__loop_listeners_free(loop);
     loop->backend->close(loop);

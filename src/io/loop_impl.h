@@ -149,8 +149,10 @@ struct weft_loop {
     bool fds_freed;           /* wake the starved ones at the end of this turn */
 
     struct loop_counters stats;
-    bool owned, running, started;
-    pthread_t owner, thread;
+    _Atomic bool owned, running; /* owned: `owner` is set, for good */
+    pthread_t owner;
+    bool started; /* the starter's and joiner's */
+    pthread_t thread;
     int thread_result;
     bool pin;
     int cpu;

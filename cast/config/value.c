@@ -62,7 +62,7 @@ static int parse_int(struct cast_raw raw, int64_t *ret, char *why, size_t why_by
     }
     if (raw.json && json_is_real(raw.json)) {
         double d = json_real_value(raw.json);
-        if (d != floor(d) || fabs(d) > 9e15)
+        if (fabs(d) > 9e15 || d != (double)(int64_t)d)
             return refuse(why, why_bytes, "%g is not a whole number", d);
         *ret = (int64_t)d;
         return 0;

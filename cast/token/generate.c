@@ -9,36 +9,37 @@
 #include <string.h>
 
 /* Sets a string at a dotted path, making the objects on the way. */
-static void put_user(json_t *object, const char *path, const char *user)
+static int put_user(json_t *object, const char *path, const char *user)
 {
     for (;;) {
         char name[256];
         size_t step = strcspn(path, ".");
         snprintf(name, sizeof name, "%.*s", (int)step, path);
-        if (path[step] == '\0') {
-            json_object_set_new(object, name, json_string(user));
-            return;
-        }
+        if (path[step] == '\0')
+            return json_object_set_new(object, name, json_string(user));
         json_t *below = json_object();
-        json_object_set_new(object, name, below);
+        if (json_object_set_new(object, name, below) != 0)
+            return -1;
         object = below;
         path += step + 1;
     }
 }
 
+/* NULL also when a text is not UTF-8: a claim must not be left out silently. */
 static char *claims_text(const struct cast_token_claims *c)
 {
     json_t *j = json_object();
+    int rc = 0;
     if (*c->user)
-        json_object_set_new(j, "sub", json_string(c->user));
+        rc |= json_object_set_new(j, "sub", json_string(c->user));
     if (c->expire_at_s)
-        json_object_set_new(j, "exp", json_integer(c->expire_at_s));
-    json_object_set_new(j, "iat", json_integer(c->issued_at_s));
+        rc |= json_object_set_new(j, "exp", json_integer(c->expire_at_s));
+    rc |= json_object_set_new(j, "iat", json_integer(c->issued_at_s));
     if (c->channel)
-        json_object_set_new(j, "channel", json_string(c->channel));
+        rc |= json_object_set_new(j, "channel", json_string(c->channel));
     if (c->user_claim && *c->user_claim)
-        put_user(j, c->user_claim, c->user);
-    char *text = json_dumps(j, JSON_COMPACT);
+        rc |= put_user(j, c->user_claim, c->user);
+    char *text = rc == 0 ? json_dumps(j, JSON_COMPACT) : NULL;
     json_decref(j);
     return text;
 }

@@ -136,7 +136,7 @@ static bool get_time(const json_t *object, const char *name, bool *ret_there, in
         return true;
     if (!json_is_number(j) || fabs(json_number_value(j)) > 9e15)
         return false;
-    *ret_s = (int64_t)floor(json_number_value(j));
+    *ret_s = (int64_t)json_number_value(j);
     return true;
 }
 

@@ -71,6 +71,7 @@ static int workers_init(struct weft__sched *s)
         at_store(&w->heap.next_ns, INT64_MAX);
         weft__rand_init(&w->rand, i + 1);
     }
+    weft__timers_adopt(&s->worker[0].heap);
     weft__lock(&s->lock);
     for (unsigned i = s->workers; i-- > 0;)
         weft__worker_release_locked(&s->worker[i]);
@@ -223,8 +224,12 @@ int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft
             *ret_result = s->result;
     }
     bool left_over = at_load(&s->timed_out);
-    for (unsigned i = 0; s->worker && i < s->workers; i++)
+    weft__timer_stop(&s->drain_timer);
+    for (unsigned i = 0; s->worker && i < s->workers; i++) {
         weft__stack_cache_flush(&s->worker[i].stacks);
+        if (!left_over) /* a left-over fiber's timer must not wake it in the next runtime */
+            weft__timers_orphan(&s->worker[i].heap);
+    }
     if (!left_over && s->worker)
         munmap(s->worker, s->workers * sizeof *s->worker);
     s->worker = NULL;

@@ -13,6 +13,9 @@
  * array (arming may fail for memory), a wheel (its tick is a lower bound on precision; the pinned
  * loops, which want cheapness over precision, have one).
  *
+ * Without a runtime timers lie in a heap that nobody runs (orphans): those armed by plain threads
+ * meanwhile, and those that a runtime left when it ended. The next runtime takes them over.
+ *
  * T1  heap.next_ns equals root->when_ns, or INT64_MAX; it is written under the lock, read anywhere.
  * T2  timer.heap is non-NULL from start until it is popped; for the locked kind until fn has
  * returned, so that a stop that sees it waits for the lock and thereby for fn.
@@ -67,6 +70,8 @@ static struct weft__timer *meld_children(struct weft__timer *first)
     return root;
 }
 
+static struct weft__heap orphans = {.next_ns = INT64_MAX};
+
 static void publish_locked(struct weft__heap *h)
 {
     at_store_rel(&h->next_ns, h->root ? h->root->when_ns : INT64_MAX); /* [mo:heap] */
@@ -94,7 +99,7 @@ void weft__timer_start(struct weft__timer *t, int64_t when_ns)
     struct weft__sched *s = &weft__sched;
     struct weft__mach *m = weft__mach_self();
     struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
-    struct weft__heap *h = w ? &w->heap : &s->worker[0].heap;
+    struct weft__heap *h = w ? &w->heap : s->worker ? &s->worker[0].heap : &orphans;
     WEFT_ASSERT(at_load(&t->heap) == NULL);
     t->when_ns = when_ns;
     t->child = t->sibling = t->prev = NULL;
@@ -151,6 +156,34 @@ int weft__timers_run(struct weft__heap *h, int64_t now_ns)
     }
     weft__unlock(&h->lock);
     return n;
+}
+
+/* One by one, as each timer names the heap that it is in. */
+static void move_all(struct weft__heap *from, struct weft__heap *to)
+{
+    weft__lock(&from->lock);
+    weft__lock(&to->lock);
+    while (from->root) {
+        struct weft__timer *t = from->root;
+        remove_locked(from, t);
+        at_store(&t->heap, to);
+        to->root = meld(to->root, t);
+        to->root->prev = to->root->sibling = NULL;
+    }
+    publish_locked(from);
+    publish_locked(to);
+    weft__unlock(&to->lock);
+    weft__unlock(&from->lock);
+}
+
+void weft__timers_adopt(struct weft__heap *h)
+{
+    move_all(&orphans, h);
+}
+
+void weft__timers_orphan(struct weft__heap *h)
+{
+    move_all(h, &orphans);
 }
 
 /* ---- sleeping: a locked timer on the sleeper's stack ---- */

@@ -187,6 +187,9 @@ bool weft__live_fibers(int64_t *ret_live);
 
 /* timer.c */
 int weft__timers_run(struct weft__heap *h, int64_t now_ns);
+/** A runtime starts: h takes over the timers that none runs. It ends: h's are left to the next. */
+void weft__timers_adopt(struct weft__heap *h);
+void weft__timers_orphan(struct weft__heap *h);
 
 /* mach.c */
 int weft__mach_spawn(void);

@@ -16,8 +16,10 @@
 #include <weft/ctx.h>
 #include <weft/error.h>
 #include <weft/fiber.h>
+#include <weft/file.h>
 #include <weft/flight.h>
 #include <weft/mutex.h>
+#include <weft/net.h>
 #include <weft/once.h>
 #include <weft/panic.h>
 #include <weft/run.h>

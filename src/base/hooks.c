@@ -7,5 +7,4 @@
 
 void (*weft__dump_hook)(int fd);
 
-__attribute__((weak)) void weft__io_init(void) {}
 __attribute__((weak)) void weft__diag_init(void) {}

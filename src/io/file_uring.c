@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * file_uring.c - the file thread: one thread, one io_uring, for the files of all fibers.
+ *
+ *   fibers ──lock-free list──> file thread ──SQEs──> kernel ──CQEs──> file thread ──weft__job_done──> fiber runnable
+ *              + eventfd
+ *
+ * io_uring requests belong to the thread that submitted them (they die with it, and their completions interrupt its other calls), so a
+ * fiber that migrates never submits itself. This thread runs no user code and never ends.
+ *
+ * F1  `pending` is a stack pushed by CAS; the pusher that found it empty writes the eventfd; the thread takes the whole list by one
+ *     exchange and reverses it [seq_cst].
+ * F2  A request's frame is its fiber's; it stays until weft__job_done, which is the last touch. A wanted cancel is a flag in it,
+ *     looked for among the requests under way only, so a request that is done is never touched.
+ */
+#include "io/file_io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/futex.h"
+
+enum { ENTRIES = 256 };
+
+static struct io_uring ring;
+static int event_fd = -1;
+static uint64_t event_count;
+static struct weft__file_req *_Atomic pending;
+
+static void push(struct weft__file_req *r)
+{
+    uint64_t one = 1;
+    struct weft__file_req *old = at_load(&pending);
+    do
+        r->next = old;
+    while (!at_cas(&pending, &old, r));
+    if (!old)
+        weft__syscall(SYS_write, event_fd, (long)&one, sizeof one, 0, 0, 0);
+}
+
+void weft__file_uring_submit(struct weft__job *j)
+{
+    push((struct weft__file_req *)(void *)j);
+}
+
+/* The target asks for its own end by a flag; the thread looks through the requests that it holds. */
+static _Atomic uint32_t cancels_wanted;
+
+void weft__file_uring_cancel(struct weft__job *j)
+{
+    struct weft__file_req *r = (struct weft__file_req *)(void *)j;
+    uint64_t one = 1;
+    at_store(&r->cancel, true);
+    at_store(&cancels_wanted, 1);
+    weft__syscall(SYS_write, event_fd, (long)&one, sizeof one, 0, 0, 0);
+}
+
+static struct io_uring_sqe *sqe_get(void)
+{
+    struct io_uring_sqe *sqe;
+    while (!(sqe = io_uring_get_sqe(&ring)))
+        io_uring_submit(&ring);
+    return sqe;
+}
+
+static void prepare(struct weft__file_req *r)
+{
+    struct io_uring_sqe *sqe = sqe_get();
+    switch (r->op) {
+    case WEFT__FILE_READV:
+        io_uring_prep_readv(sqe, r->fd, r->iov, (unsigned)r->iov_count, (__u64)r->offset);
+        break;
+    case WEFT__FILE_WRITEV:
+        io_uring_prep_writev(sqe, r->fd, r->iov, (unsigned)r->iov_count, (__u64)r->offset);
+        break;
+    case WEFT__FILE_OPEN:
+        io_uring_prep_openat(sqe, AT_FDCWD, r->path, r->flags, r->mode);
+        break;
+    case WEFT__FILE_FSYNC:
+        io_uring_prep_fsync(sqe, r->fd, 0);
+        break;
+    case WEFT__FILE_STATX:
+        io_uring_prep_statx(sqe, AT_FDCWD, r->path, 0, STATX_BASIC_STATS, r->statx);
+        break;
+    case WEFT__FILE_UNLINK:
+        io_uring_prep_unlinkat(sqe, AT_FDCWD, r->path, 0);
+        break;
+    case WEFT__FILE_RENAME:
+        io_uring_prep_renameat(sqe, AT_FDCWD, r->path, AT_FDCWD, r->path_to, 0);
+        break;
+    case WEFT__FILE_MKDIR:
+        io_uring_prep_mkdirat(sqe, AT_FDCWD, r->path, r->mode);
+        break;
+    }
+    io_uring_sqe_set_data(sqe, r);
+}
+
+/* Requests under way, linked through next, so that a wanted cancel can be found. */
+static struct weft__file_req *under_way;
+
+static void under_way_remove(struct weft__file_req *r)
+{
+    struct weft__file_req **p = &under_way;
+    while (*p != r)
+        p = &(*p)->next;
+    *p = r->next;
+}
+
+static void take_new(void)
+{
+    struct weft__file_req *list = at_xchg(&pending, NULL), *in_order = NULL;
+    while (list) {
+        struct weft__file_req *next = list->next;
+        list->next = in_order;
+        in_order = list;
+        list = next;
+    }
+    while (in_order) {
+        struct weft__file_req *r = in_order;
+        in_order = r->next;
+        prepare(r);
+        r->next = under_way;
+        under_way = r;
+    }
+}
+
+static void send_cancels(void)
+{
+    if (!at_xchg(&cancels_wanted, 0))
+        return;
+    for (struct weft__file_req *r = under_way; r; r = r->next) {
+        if (!at_xchg(&r->cancel, false))
+            continue;
+        struct io_uring_sqe *sqe = sqe_get();
+        io_uring_prep_cancel(sqe, r, 0);
+        io_uring_sqe_set_data(sqe, &cancels_wanted); /* its own answer tells nothing */
+    }
+}
+
+static void arm_event(void)
+{
+    struct io_uring_sqe *sqe = sqe_get();
+    io_uring_prep_read(sqe, event_fd, &event_count, sizeof event_count, 0);
+    io_uring_sqe_set_data(sqe, &event_count);
+}
+
+static void *file_main(void *arg)
+{
+    struct io_uring_cqe *cqe;
+    (void)arg;
+    arm_event();
+    for (;;) {
+        int rc = io_uring_submit_and_wait(&ring, 1);
+        if (rc < 0 && rc != -EINTR)
+            continue;
+        while (io_uring_peek_cqe(&ring, &cqe) == 0) {
+            void *data = io_uring_cqe_get_data(cqe);
+            long result = cqe->res;
+            io_uring_cqe_seen(&ring, cqe);
+            if (data == &event_count) {
+                arm_event();
+            } else if (data != &cancels_wanted) {
+                struct weft__file_req *r = data;
+                under_way_remove(r);
+                r->result = result;
+                weft__enter();
+                weft__job_done(&r->job);
+                weft__leave();
+            }
+        }
+        take_new();
+        send_cancels();
+    }
+    return NULL;
+}
+
+int weft__file_uring_start(void)
+{
+    pthread_t t;
+    pthread_attr_t attr;
+    sigset_t all, before;
+    int rc = io_uring_queue_init(ENTRIES, &ring, 0);
+    if (rc < 0)
+        return rc;
+    event_fd = eventfd(0, EFD_CLOEXEC);
+    if (event_fd < 0) {
+        io_uring_queue_exit(&ring);
+        return -errno;
+    }
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    rc = pthread_create(&t, &attr, file_main, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    if (rc != 0) {
+        io_uring_queue_exit(&ring);
+        close(event_fd);
+    }
+    return -rc;
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+/* offload.c - the pool of threads that may block; offload.h has the states and invariants. */
+#include "io/offload.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "base/futex.h"
+
+enum { MAX_THREADS = 16, IDLE_S = 10, THREAD_STACK_BYTES = 512 << 10 };
+
+/* pthread's own lock: a pool thread sleeps in it, and no fiber holds it for longer than a push. */
+static struct weft__lock lock;
+static struct weft__node queue = {&queue, &queue};
+static unsigned threads, idle;
+static _Atomic uint32_t signal_word; /* bumped at each push; pool threads sleep on it */
+
+void weft__job_done(struct weft__job *j)
+{
+    weft__lock(&j->lock);
+    if (j->state == WEFT__JOB_ABANDONED) {
+        weft__unlock(&j->lock);
+        j->drop(j);
+        return;
+    }
+    j->state = WEFT__JOB_DONE;
+    struct weft__fiber *f = j->fiber;
+    bool won = weft__claim(f);
+    if (won)
+        f->wake_result = 0;
+    weft__unlock(&j->lock); /* an interrupted fiber may now return: j is not touched any more */
+    if (won)
+        weft__ready_tail(f);
+}
+
+static void *pool_main(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        weft__enter();
+        weft__lock(&lock);
+        struct weft__node *n = weft__list_pop(&queue);
+        uint32_t seen = at_load(&signal_word);
+        if (!n)
+            idle++;
+        weft__unlock(&lock);
+        weft__leave();
+        if (!n) {
+            weft__futex_wait(&signal_word, seen, IDLE_S * (int64_t)1000000000);
+            weft__enter();
+            weft__lock(&lock);
+            idle--;
+            bool end = weft__list_empty(&queue) && at_load(&signal_word) == seen;
+            threads -= end;
+            weft__unlock(&lock);
+            weft__leave();
+            if (end)
+                return NULL;
+            continue;
+        }
+        struct weft__job *j = weft__entry(n, struct weft__job, link);
+        j->run(j);
+        weft__enter();
+        weft__job_done(j);
+        weft__leave();
+    }
+}
+
+static int thread_make(void)
+{
+    pthread_t t;
+    pthread_attr_t attr;
+    sigset_t all, before;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before); /* signals are for the program's own threads */
+    int rc = pthread_create(&t, &attr, pool_main, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return -rc;
+}
+
+static void job_start(struct weft__job *j)
+{
+    weft__lock(&lock);
+    weft__list_push_back(&queue, &j->link);
+    at_add(&signal_word, 1);
+    weft__unlock(&lock);
+    weft__futex_wake(&signal_word, 1);
+}
+
+/* One thread more where all are busy. pthread_create allocates, so this runs outside the runtime. */
+static int provide_thread(void)
+{
+    weft__lock(&lock);
+    bool make = idle == 0 && threads < MAX_THREADS;
+    bool none = threads == 0;
+    threads += make;
+    weft__unlock(&lock);
+    if (!make)
+        return 0;
+    weft__leave();
+    int rc = thread_make();
+    weft__enter();
+    if (rc == 0)
+        return 0;
+    weft__lock(&lock);
+    threads--;
+    weft__unlock(&lock);
+    return none ? rc : 0;
+}
+
+struct start {
+    struct weft__job *job;
+    void (*start)(struct weft__job *);
+};
+
+static void wait_commit(struct weft__fiber *f, void *arg)
+{
+    struct start s = *(struct start *)arg; /* its frame may be gone once the job has started */
+    (void)f;
+    s.start(s.job);
+}
+
+static void again_commit(struct weft__fiber *f, void *arg)
+{
+    (void)f;
+    weft__unlock(&((struct weft__job *)arg)->lock);
+}
+
+int weft__job_wait(struct weft__job *j, enum weft__reason reason, void *caller,
+    void (*start)(struct weft__job *), void (*cancel)(struct weft__job *))
+{
+    struct start s = {j, start};
+    j->fiber = weft__self();
+    j->state = WEFT__JOB_QUEUED;
+    weft__outside_add(1);
+    int rc =
+        weft__park(reason, j, caller, j->drop || cancel ? 0 : WEFT__PARK_HARD, wait_commit, &s);
+    while (rc == WEFT__INTERRUPTED) {
+        int why = weft__cancelled(j->fiber);
+        weft__lock(&j->lock);
+        if (j->state == WEFT__JOB_DONE) {
+            weft__unlock(&j->lock);
+            break;
+        }
+        if (why < 0 && j->drop) {
+            j->state = WEFT__JOB_ABANDONED;
+            weft__unlock(&j->lock);
+            weft__outside_add(-1);
+            return why;
+        }
+        if (why < 0 && cancel) {
+            weft__unlock(&j->lock);
+            cancel(j);
+            cancel = NULL;
+            weft__lock(&j->lock);
+            if (j->state == WEFT__JOB_DONE) {
+                weft__unlock(&j->lock);
+                break;
+            }
+        }
+        rc =
+            weft__park(reason, j, caller, j->drop || cancel ? 0 : WEFT__PARK_HARD, again_commit, j);
+    }
+    weft__outside_add(-1);
+    return 0;
+}
+
+int weft__offload(struct weft__job *j, enum weft__reason reason, void *caller)
+{
+    int rc = provide_thread();
+    if (rc < 0)
+        return rc;
+    return weft__job_wait(j, reason, caller, job_start, NULL);
+}

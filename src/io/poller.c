@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0
+/* poller.c - waiting for readiness through one epoll instance; poller.h has the picture and the invariants. */
+#include "io/poller.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fatal.h"
+#include "base/futex.h"
+#include "base/hooks.h"
+#include "sched/sched.h"
+
+enum { PER_CHUNK = 1024, CHUNKS = 4096, EVENTS = 128, MAX_WAIT = 8 };
+#define WAKE_TOKEN UINT64_MAX
+
+static struct weft__fd *_Atomic table[CHUNKS];
+static _Atomic int epoll_fd = -1;
+static int wake_fd = -1;
+static _Atomic uint32_t wake_pending; /* a write to wake_fd that nobody has read yet */
+static _Atomic uint32_t waiting;      /* parked waits */
+static _Atomic uint32_t no_pwait2;    /* the kernel lacks epoll_pwait2 (before 5.11) */
+
+struct wait_set;
+struct waiter {
+    struct weft__node link;
+    struct wait_set *set;
+    struct weft__fd *record;
+};
+
+struct wait_set {
+    struct weft__fiber *fiber;
+    struct weft__timer timer;
+    int64_t deadline_ns;
+    unsigned n;
+    struct waiter w[MAX_WAIT];
+};
+
+struct weft__fd *weft__fd_get(int fd)
+{
+    if (fd < 0 || fd >= PER_CHUNK * CHUNKS)
+        return NULL;
+    struct weft__fd *_Atomic *slot = &table[fd / PER_CHUNK];
+    struct weft__fd *chunk = at_load(slot);
+    if (!chunk) {
+        size_t bytes = PER_CHUNK * sizeof *chunk;
+        void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+            return NULL;
+        if (at_cas(slot, &chunk, p))
+            chunk = p;
+        else
+            munmap(p, bytes);
+    }
+    return &chunk[fd % PER_CHUNK];
+}
+
+int weft__fd_kind(int fd, struct weft__fd *r)
+{
+    if (r->kind != WEFT__FD_UNKNOWN)
+        return r->kind;
+    struct stat st;
+    long rc = weft__syscall(SYS_fstat, fd, (long)&st, 0, 0, 0, 0);
+    if (rc < 0)
+        return (int)rc;
+    uint8_t kind;
+    if (S_ISSOCK(st.st_mode)) {
+        kind = WEFT__FD_SOCKET;
+    } else if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)) {
+        kind = WEFT__FD_FILE;
+    } else {
+        long flags = weft__syscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
+        kind = flags & O_NONBLOCK ? WEFT__FD_NONBLOCK : WEFT__FD_BLOCKING;
+    }
+    weft__lock(&r->lock);
+    r->kind = kind;
+    weft__unlock(&r->lock);
+    return kind;
+}
+
+static void record_reset_locked(struct weft__fd *r)
+{
+    r->generation++;
+    r->kind = WEFT__FD_UNKNOWN;
+    r->registered = false;
+    r->ready[0] = r->ready[1] = false;
+}
+
+void weft__fd_new_socket(int fd)
+{
+    struct weft__fd *r = weft__fd_get(fd);
+    if (!r)
+        return;
+    weft__lock(&r->lock);
+    record_reset_locked(r);
+    r->kind = WEFT__FD_SOCKET;
+    weft__unlock(&r->lock);
+}
+
+static int register_locked(int fd, struct weft__fd *r)
+{
+    struct epoll_event ev = {
+        .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+        .data.u64 = (uint64_t)r->generation << 32 | (uint32_t)fd,
+    };
+    long rc = weft__syscall(SYS_epoll_ctl, at_load(&epoll_fd), EPOLL_CTL_ADD, fd, (long)&ev, 0, 0);
+    if (rc == -EEXIST) /* closed behind our back and the number reused: take the new one over */
+        rc = weft__syscall(SYS_epoll_ctl, at_load(&epoll_fd), EPOLL_CTL_MOD, fd, (long)&ev, 0, 0);
+    if (rc == 0)
+        r->registered = true;
+    return (int)rc;
+}
+
+/* ---- waking ---- */
+
+static void wake_waiter(struct waiter *w, int result)
+{
+    struct weft__fiber *f = w->set->fiber;
+    weft__list_remove(&w->link);
+    if (!weft__claim(f))
+        return;
+    f->wake_result = result;
+    f->wake_arg = w;
+    weft__ready_tail(f);
+}
+
+static int wake_dir_locked(struct weft__fd *r, enum weft__dir d, int result)
+{
+    int n = 0;
+    struct weft__node *node;
+    if (!weft__node_linked(&r->waiters[d]))
+        return 0;
+    while ((node = weft__list_first(&r->waiters[d]))) {
+        wake_waiter(weft__entry(node, struct waiter, link), result);
+        n++;
+    }
+    return n;
+}
+
+static int deliver(uint64_t token, uint32_t events)
+{
+    struct weft__fd *r = weft__fd_get((int)(token & UINT32_MAX));
+    int n = 0;
+    weft__lock(&r->lock);
+    if (r->registered && r->generation == token >> 32) { /* E2 */
+        if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+            int woken = wake_dir_locked(r, WEFT__READ, 0);
+            r->ready[WEFT__READ] = woken == 0;
+            n += woken;
+        }
+        if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+            int woken = wake_dir_locked(r, WEFT__WRITE, 0);
+            r->ready[WEFT__WRITE] = woken == 0;
+            n += woken;
+        }
+    }
+    weft__unlock(&r->lock);
+    return n;
+}
+
+/* ---- the scheduler's seam ---- */
+
+static long wait_events(struct epoll_event *ev, int64_t timeout_ns)
+{
+    struct timespec ts = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    if (timeout_ns <= 0 || at_load(&no_pwait2)) {
+        int64_t ms = timeout_ns <= 0 ? timeout_ns : (timeout_ns + 999999) / 1000000;
+        return weft__syscall(
+            SYS_epoll_wait, epoll_fd, (long)ev, EVENTS, ms > INT_MAX ? INT_MAX : (long)ms, 0, 0);
+    }
+    long rc = weft__syscall(SYS_epoll_pwait2, epoll_fd, (long)ev, EVENTS, (long)&ts, 0, 0);
+    if (rc == -ENOSYS) {
+        at_store(&no_pwait2, 1);
+        return wait_events(ev, timeout_ns);
+    }
+    return rc;
+}
+
+static int poller_wait(int64_t timeout_ns)
+{
+    struct epoll_event ev[EVENTS];
+    int made_ready = 0;
+    long n = wait_events(ev, timeout_ns);
+    for (long i = 0; i < n; i++) {
+        if (ev[i].data.u64 == WAKE_TOKEN) {
+            uint64_t count;
+            at_store(&wake_pending, 0);
+            weft__syscall(SYS_read, wake_fd, (long)&count, sizeof count, 0, 0, 0);
+            continue;
+        }
+        made_ready += deliver(ev[i].data.u64, ev[i].events);
+    }
+    return made_ready;
+}
+
+static void poller_wake(void)
+{
+    uint64_t one = 1;
+    if (at_xchg(&wake_pending, 1) == 0)
+        weft__syscall(SYS_write, wake_fd, (long)&one, sizeof one, 0, 0, 0);
+}
+
+static unsigned poller_waiters(void)
+{
+    return at_load(&waiting);
+}
+
+void weft__io_init(void)
+{
+    static const struct weft__poller poller = {poller_wait, poller_wake, poller_waiters};
+    if (at_load(&epoll_fd) >= 0)
+        return;
+    int ep = epoll_create1(EPOLL_CLOEXEC);
+    wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE_TOKEN};
+    if (ep < 0 || wake_fd < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, wake_fd, &ev) < 0)
+        weft__fatal("cannot make an epoll instance: %s; is the limit of open files reached?",
+            strerror(errno));
+    at_store(&epoll_fd, ep);
+    weft__poller_set(&poller);
+}
+
+/* ---- waiting ---- */
+
+static void time_is_up(struct weft__timer *t, void *arg)
+{
+    struct wait_set *s = arg;
+    (void)t;
+    if (weft__claim(s->fiber)) {
+        s->fiber->wake_result = -ETIME;
+        weft__ready_tail(s->fiber);
+    }
+}
+
+/* Runs once the fiber is parked: the records' locks go, the timer starts. */
+static void wait_commit(struct weft__fiber *f, void *arg)
+{
+    struct wait_set *s = arg;
+    struct weft__fd *locked[MAX_WAIT];
+    unsigned n = s->n;
+    (void)f;
+    for (unsigned i = 0; i < n; i++)
+        locked[i] = s->w[i].record;
+    if (s->deadline_ns >=
+        0) /* before the locks go: after that the fiber may run and its frame be gone */
+        weft__timer_start(&s->timer, s->deadline_ns);
+    for (unsigned i = 0; i < n; i++)
+        if (i == 0 || locked[i] != locked[i - 1])
+            weft__unlock(&locked[i]->lock);
+}
+
+static void lock_all(struct wait_set *s)
+{
+    for (unsigned i = 0; i < s->n; i++)
+        if (i == 0 || s->w[i].record != s->w[i - 1].record)
+            weft__lock(&s->w[i].record->lock);
+}
+
+static void unlock_all(struct wait_set *s)
+{
+    for (unsigned i = 0; i < s->n; i++)
+        if (i == 0 || s->w[i].record != s->w[i - 1].record)
+            weft__unlock(&s->w[i].record->lock);
+}
+
+static void unlink_all(struct wait_set *s)
+{
+    for (unsigned i = 0; i < s->n; i++) {
+        struct waiter *w = &s->w[i];
+        weft__lock(&w->record->lock);
+        if (weft__node_linked(&w->link))
+            weft__list_remove(&w->link);
+        weft__unlock(&w->record->lock);
+    }
+}
+
+/* Links the set's waiters under all locks. Returns the index of one that is ready already, -1 when all wait, or an error. */
+static int link_locked(struct wait_set *s, const struct weft__fd_wait *w)
+{
+    for (unsigned i = 0; i < s->n; i++) {
+        struct weft__fd *r = s->w[i].record;
+        if (!r->registered) {
+            int rc = register_locked(w[i].fd, r);
+            if (rc < 0)
+                return rc;
+        }
+        if (r->ready[w[i].dir]) {
+            r->ready[w[i].dir] = false;
+            return (int)i;
+        }
+    }
+    for (unsigned i = 0; i < s->n; i++) {
+        struct weft__node *head = &s->w[i].record->waiters[w[i].dir];
+        if (!weft__node_linked(head))
+            weft__list_init(head);
+        weft__list_push_back(head, &s->w[i].link);
+    }
+    return -EAGAIN;
+}
+
+/* Sorted by record address (insertion sort; n <= 8), the order in which the locks are taken. */
+static int set_init(struct wait_set *s, struct weft__fd_wait *w, unsigned n, int64_t deadline_ns)
+{
+    s->fiber = weft__self();
+    s->n = n;
+    s->deadline_ns = deadline_ns;
+    s->timer = (struct weft__timer){.fn = time_is_up, .arg = s, .locked = true};
+    for (unsigned i = 0; i < n; i++) {
+        struct weft__fd *r = weft__fd_get(w[i].fd);
+        if (!r)
+            return -EBADF;
+        unsigned at = i;
+        struct weft__fd_wait x = w[i];
+        for (; at > 0 && s->w[at - 1].record > r; at--) {
+            s->w[at].record = s->w[at - 1].record;
+            w[at] = w[at - 1];
+        }
+        s->w[at].record = r;
+        w[at] = x;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        s->w[i].set = s;
+        s->w[i].link.next = s->w[i].link.prev = NULL;
+    }
+    return 0;
+}
+
+/* A plain thread with no runtime to poll for it. */
+static int wait_in_poll(const struct weft__fd_wait *w, unsigned n, int64_t deadline_ns)
+{
+    struct pollfd p[MAX_WAIT];
+    struct timespec ts;
+    for (unsigned i = 0; i < n; i++)
+        p[i] = (struct pollfd){.fd = w[i].fd, .events = w[i].dir == WEFT__READ ? POLLIN : POLLOUT};
+    for (;;) {
+        int64_t left = deadline_ns < 0 ? 0 : deadline_ns - weft__clock_ns();
+        if (deadline_ns >= 0 && left <= 0)
+            return -ETIME;
+        ts = (struct timespec){.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+        long rc = weft__syscall(SYS_ppoll, (long)p, n, deadline_ns < 0 ? 0 : (long)&ts, 0, 0, 0);
+        if (rc < 0 && rc != -EINTR)
+            return (int)rc;
+        for (unsigned i = 0; rc > 0 && i < n; i++)
+            if (p[i].revents)
+                return p[i].revents & POLLNVAL ? -EBADF : (int)i;
+    }
+}
+
+static int find_index(const struct weft__fd_wait *given, unsigned n, struct weft__fd_wait one)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (given[i].fd == one.fd && given[i].dir == one.dir)
+            return (int)i;
+    return 0;
+}
+
+int weft__fd_wait_any(
+    const struct weft__fd_wait *given, unsigned n, int64_t deadline_ns, void *caller)
+{
+    struct wait_set s;
+    struct weft__fd_wait w[MAX_WAIT];
+    WEFT_CHECK(n > 0 && n <= MAX_WAIT);
+    if (!weft__sched_running())
+        return wait_in_poll(given, n, deadline_ns);
+    memcpy(w, given, n * sizeof *w);
+    int rc = set_init(&s, w, n, deadline_ns);
+    if (rc < 0)
+        return rc;
+    for (;;) {
+        rc = weft__cancelled(s.fiber);
+        if (rc < 0)
+            return rc;
+        lock_all(&s);
+        rc = link_locked(&s, w);
+        if (rc != -EAGAIN) {
+            unlock_all(&s);
+            return rc < 0 ? rc : find_index(given, n, w[rc]);
+        }
+        at_add(&waiting, 1);
+        rc = weft__park(w[0].dir == WEFT__READ ? WEFT__WAIT_IO_READ : WEFT__WAIT_IO_WRITE,
+            (const void *)(intptr_t)w[0].fd, caller, 0, wait_commit, &s);
+        at_sub(&waiting, 1);
+        struct waiter *by = rc == 0 ? s.fiber->wake_arg : NULL;
+        if (deadline_ns >= 0)
+            weft__timer_stop(&s.timer);
+        unlink_all(&s);
+        if (rc != WEFT__INTERRUPTED)
+            return rc < 0 ? rc : find_index(given, n, w[by - s.w]);
+    }
+}
+
+int weft__fd_wait(int fd, enum weft__dir dir, void *caller)
+{
+    struct weft__fd_wait w = {fd, dir};
+    int rc = weft__fd_wait_any(&w, 1, -1, caller);
+    return rc < 0 ? rc : 0;
+}
+
+int weft__fd_close(int fd)
+{
+    struct weft__fd *r = weft__fd_get(fd);
+    if (!r)
+        return -EBADF;
+    weft__lock(&r->lock);
+    bool registered = r->registered;
+    record_reset_locked(r);
+    wake_dir_locked(r, WEFT__READ, -EBADF);
+    wake_dir_locked(r, WEFT__WRITE, -EBADF);
+    if (registered) /* a duplicate of the descriptor elsewhere would keep it in the set */
+        weft__syscall(SYS_epoll_ctl, at_load(&epoll_fd), EPOLL_CTL_DEL, fd, 0, 0, 0);
+    weft__unlock(&r->lock);
+    return (int)weft__syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+}

@@ -177,7 +177,7 @@ static int begin_frame(struct weft_ws_reader *r, const struct weft_ws_frame *f)
         return fail(r, TOO_BIG); /* W3 */
     if (f->opcode != WEFT_WS_OP_CONTINUATION) {
         r->opcode = f->opcode;
-        r->utf8 = (struct weft_utf8){0};
+        WEFT_ASSERT(weft_utf8_done(&r->utf8)); /* W5: the last text ended at a character */
         r->flags &= (uint8_t)~BEGUN;
     }
     r->flags =

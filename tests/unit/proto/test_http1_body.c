@@ -149,10 +149,11 @@ TEST(chunks_refused)
     static const struct weft_span bad[] = {LIT("\r\n"), LIT("x\r\n"), LIT("-1\r\n"), LIT("+1\r\nx"),
         LIT("0x1\r\nx"), LIT(" 1\r\nx"), LIT("1 \r\nx"), LIT("1\t;a\r\nx"), LIT("1\nx\r\n"),
         LIT("1\rx\r\n"), LIT("1\r\nxy\r\n"), LIT("1\r\nx\n"), LIT("1\r\nx\r0"), LIT("1\r\nx0\r\n"),
-        LIT("00000000000000001\r\nx"), LIT("1;a\nb\r\nx"), LIT("1;\0\r\nx"), LIT("1;a\rb\r\n"),
-        LIT(";a\r\n"), LIT("0\r\n\rx"), LIT("0\r\nx\r\n"), LIT("0\r\n x: y\r\n\r\n"),
-        LIT("0\r\nx : y\r\n\r\n"), LIT("0\r\nx: y\n\r\n"), LIT("0\r\nx: y\rz\n"),
-        LIT("0\r\n: y\r\n\r\n"), LIT("0\r\n\n"), LIT("0\n\r\n")};
+        LIT("00000000000000001\r\nx"), LIT("1;a\nb\r\nx"), LIT("1;\0\r\nx"), LIT("1;\x7f\r\nx"),
+        LIT("0\r\nx: \x7f\r\n\r\n"), LIT("1;a\rb\r\n"), LIT(";a\r\n"), LIT("0\r\n\rx"),
+        LIT("0\r\nx\r\n"), LIT("0\r\n x: y\r\n\r\n"), LIT("0\r\nx : y\r\n\r\n"),
+        LIT("0\r\nx: y\n\r\n"), LIT("0\r\nx: y\rz\n"), LIT("0\r\n: y\r\n\r\n"), LIT("0\r\n\n"),
+        LIT("0\n\r\n")};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct outcome o = run(CHUNKED_HEAD, bad[i], NULL, false);
         CHECK_MSG(o.error == -EBADMSG, "accepted (%d): %s", o.error, bad[i].data);

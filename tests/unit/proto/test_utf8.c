@@ -96,6 +96,12 @@ TEST(fails_as_soon_as_it_must)
     CHECK(!weft_utf8_feed(&u, NULL, 0));
     CHECK(!weft_utf8_done(&u));
     u = (struct weft_utf8){0};
+    CHECK(
+        weft_utf8_feed(&u, "\xc3", 1)); /* a long run of ASCII does not pass for the missing byte */
+    CHECK(!weft_utf8_feed(
+        &u, "0123456789012345678901234567890123456789012345678901234567890123", 64));
+    CHECK(!weft_utf8_feed(&u, "\xa9", 1));
+    u = (struct weft_utf8){0};
     CHECK(!weft_utf8_feed(&u, "\xed\xa0", 2)); /* surrogate */
     u = (struct weft_utf8){0};
     CHECK(!weft_utf8_feed(&u, "\xf4\x90", 2)); /* beyond U+10FFFF */

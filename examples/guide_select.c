@@ -29,8 +29,8 @@ static int app(void *arg)
     (void)arg;
     int v = 0;
     int_chan a, b;
-    weft_chan_make(&a, 1);
-    weft_chan_make(&b, 1);
+    if (weft_chan_make(&a, 1) < 0 || weft_chan_make(&b, 1) < 0)
+        return -ENOMEM;
     printf("%s\n", first_of(a, b, &v) == -ETIMEDOUT ? "nothing in time" : "?");
     weft_send(b, 7);
     int which = first_of(a, b, &v);

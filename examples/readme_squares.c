@@ -21,16 +21,17 @@ static int squares(void *p)
 static int app(void *arg)
 {
     (void)arg;
-    int sum = 0, v;
+    int sum = 0, v, rc;
     int_chan c;
-    weft_chan_make(&c, 0); // a rendezvous
-    WEFT_SCOPE(s);         // leaving the block cancels and joins what is left
+    if ((rc = weft_chan_make(&c, 0)) < 0) // a rendezvous
+        return rc;
+    WEFT_SCOPE(s); // leaving the block cancels and joins what is left
     for (int i = 0; i < 4; i++)
         weft_go_copy(&s, squares, (struct span){c, i * 10, (i + 1) * 10});
     for (int i = 0; i < 40 && weft_recv(c, &v) > 0; i++)
         sum += v;
     printf("%d\n", sum);
-    int rc = weft_wait(&s);
+    rc = weft_wait(&s);
     weft_chan_free(c);
     return rc;
 }

@@ -33,6 +33,7 @@ def installed(pattern):
 
 def environment():
     lib = os.path.dirname(installed("lib/**/libweft.so"))
+    os.makedirs(os.path.join(DEST, "usr", "include"), exist_ok=True)  # other libraries' -I, seen through the sysroot
     return dict(os.environ, PKG_CONFIG_PATH=os.path.join(lib, "pkgconfig"), PKG_CONFIG_SYSROOT_DIR=DEST,
                 LD_LIBRARY_PATH=lib, DESTDIR="")
 
@@ -154,7 +155,7 @@ def builds_as_a_meson_subproject():
     out = os.path.join(project, "build")
     env = dict(os.environ, PKG_CONFIG_LIBDIR="/nonexistent")
     env.pop("PKG_CONFIG_PATH", None)
-    sh(["meson", "setup", out, project, "--wrap-mode=nodownload", "--force-fallback-for=weft"])
+    sh(["meson", "setup", out, project, "--wrap-mode=nodownload", "--force-fallback-for=weft", "-Dbuildtype=debug"])
     sh(["ninja", "-C", out, "hello"])
     check_eq(sh([os.path.join(out, "hello")]), SAYS)
 

@@ -99,7 +99,7 @@ static const char *nearest_command(const char *name)
     struct cast_table table = {keys, cast_commands_count};
     for (size_t i = 0; i < cast_commands_count; i++)
         keys[i] = (struct cast_key){.path = cast_commands[i].name};
-    cast_table_nearest(&table, name, near, sizeof near);
+    cast_table_nearest(&table, name, false, near, sizeof near);
     const struct cast_command *found = cast_command_find(near);
     return found ? found->name : NULL;
 }

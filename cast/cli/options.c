@@ -82,7 +82,7 @@ static int set_setting(
     bool channel;
     char near[CAST_PATH_BYTES], what[CAST_PATH_BYTES + 64] = "unknown flag";
     if (!(a->command->options & CAST_OPT_CONFIG) || !cast_schema_find(name, &channel)) {
-        cast_table_nearest(&cast_root_table, name, near, sizeof near);
+        cast_table_nearest(&cast_root_table, name, false, near, sizeof near);
         if ((a->command->options & CAST_OPT_CONFIG) && near[0])
             snprintf(what, sizeof what, "unknown flag (the nearest is --%s)", near);
         return wrong(a, what, name);

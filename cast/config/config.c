@@ -45,7 +45,7 @@ static void free_inner(struct cast_config_inner *inner)
 
 static void clear_options(struct cast_channel_options *options)
 {
-    cast_table_clear(&cast_channel_table, options);
+    cast_table_clear(&cast_option_table, options);
     cast_regex_free(options->regex);
     free(options->name);
 }

@@ -155,7 +155,7 @@ static void assign(struct cast_loader *l, const struct cast_key *key, void *base
 static void free_namespaces(struct cast_config *cfg)
 {
     for (size_t i = 0; i < cfg->channel.namespaces_count; i++) {
-        cast_table_clear(&cast_channel_table, &cfg->channel.namespaces[i]);
+        cast_table_clear(&cast_option_table, &cfg->channel.namespaces[i]);
         free(cfg->channel.namespaces[i].name);
     }
     free(cfg->channel.namespaces);
@@ -190,7 +190,7 @@ static struct cast_channel_options *add_namespace(struct cast_loader *l, const c
     struct cast_channel_options *ns = &list[channel->namespaces_count++];
     memset(ns, 0, sizeof *ns);
     ns->name = strdup(name);
-    if (!ns->name || cast_table_defaults(&cast_channel_table, ns) != 0)
+    if (!ns->name || cast_table_defaults(&cast_option_table, ns) != 0)
         l->no_memory = true;
     return ns;
 }
@@ -221,7 +221,7 @@ static void load_namespace(struct cast_loader *l, json_t *item, size_t index)
     }
     struct cast_channel_options *ns = add_namespace(l, name);
     if (ns && !l->no_memory)
-        walk(l, &cast_channel_table, ns, item, shown, "");
+        walk(l, &cast_option_table, ns, item, shown, "");
 }
 
 static void load_namespaces(struct cast_loader *l, json_t *list)
@@ -284,7 +284,7 @@ static void unknown_key(struct cast_loader *l, const struct cast_table *table, c
     const char *shown_base, const char *path)
 {
     char near[CAST_PATH_BYTES], full[CAST_PATH_BYTES] = "";
-    cast_table_nearest(table, path, near, sizeof near);
+    cast_table_nearest(table, path, true, near, sizeof near);
     if (near[0])
         join(full, sizeof full, shown_base, near);
     cast_load_warn(l, CAST_CONFIG_UNKNOWN_KEY, shown, full);
@@ -303,9 +303,9 @@ static void walk_member(struct cast_loader *l, const struct cast_table *table, v
         struct cast_channel_options *options = &l->cfg->channel.without_namespace;
         if (path[without] == '.')
             walk_member(
-                l, &cast_channel_table, options, CAST_WITHOUT_NAMESPACE, path + without + 1, value);
+                l, &cast_option_table, options, CAST_WITHOUT_NAMESPACE, path + without + 1, value);
         else if (json_is_object(value))
-            walk(l, &cast_channel_table, options, value, CAST_WITHOUT_NAMESPACE, "");
+            walk(l, &cast_option_table, options, value, CAST_WITHOUT_NAMESPACE, "");
         else if (!json_is_null(value))
             cast_load_fail(l, "'%s'%s must be an object", shown, l->origin);
     } else if (key && key->type == CAST_TYPE_NAMESPACES) {
@@ -334,7 +334,7 @@ static void walk(struct cast_loader *l, const struct cast_table *table, void *ba
             cast_load_warn(l, CAST_CONFIG_UNKNOWN_KEY, "(a key that is too long)", "");
             continue;
         }
-        if (table == &cast_channel_table && *path == '\0' && strcasecmp(name, "name") == 0 &&
+        if (table == &cast_option_table && *path == '\0' && strcasecmp(name, "name") == 0 &&
             strcmp(shown, CAST_WITHOUT_NAMESPACE) != 0)
             continue;
         join(below, sizeof below, path, name);
@@ -445,13 +445,13 @@ static void load_env(struct cast_loader *l)
 {
     struct cast_channel_config *channel = &l->cfg->channel;
     load_env_table(l, &cast_root_table, l->cfg, "", "");
-    load_env_table(l, &cast_channel_table, &channel->without_namespace, CAST_WITHOUT_NAMESPACE,
+    load_env_table(l, &cast_option_table, &channel->without_namespace, CAST_WITHOUT_NAMESPACE,
         CAST_WITHOUT_NAMESPACE);
     for (size_t i = 0; i < channel->namespaces_count; i++) {
         char prefix[CAST_PATH_BYTES], shown[CAST_PATH_BYTES];
         snprintf(prefix, sizeof prefix, "channel.namespaces.%s", channel->namespaces[i].name);
         snprintf(shown, sizeof shown, "channel.namespaces[%zu]", i);
-        load_env_table(l, &cast_channel_table, &channel->namespaces[i], prefix, shown);
+        load_env_table(l, &cast_option_table, &channel->namespaces[i], prefix, shown);
     }
     set_origin(l, NULL, NULL);
 }
@@ -485,7 +485,7 @@ static void warn_env(struct cast_loader *l)
             cast_load_warn(l, CAST_CONFIG_NOT_YET_KEY, var->name, list->text);
             continue;
         }
-        cast_table_nearest(&cast_root_table, path, near, sizeof near);
+        cast_table_nearest(&cast_root_table, path, false, near, sizeof near);
         if (near[0]) {
             size_t prefix = (size_t)(strchr(var->name, '_') - var->name) + 1;
             char head[32];
@@ -605,7 +605,7 @@ static int load(const struct cast_config_source *src, const char *text, size_t t
     atomic_init(&l.cfg->inner->references, 1);
     if (remember_source(l.cfg->inner, src) != 0 || gather_env(&l, text == NULL) != 0 ||
         cast_table_defaults(&cast_root_table, l.cfg) != 0 ||
-        cast_table_defaults(&cast_channel_table, &l.cfg->channel.without_namespace) != 0)
+        cast_table_defaults(&cast_option_table, &l.cfg->channel.without_namespace) != 0)
         return finish(&l, -ENOMEM, ret_cfg);
     if (text)
         load_text(&l, "(text)", text, text_bytes, strcmp(format, "yaml") == 0);

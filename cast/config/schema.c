@@ -55,7 +55,7 @@ static const struct cast_key channel_keys[] = {
 #undef ROOT
 
 const struct cast_table cast_root_table = {root_keys, sizeof root_keys / sizeof root_keys[0]};
-const struct cast_table cast_channel_table = {
+const struct cast_table cast_option_table = {
     channel_keys, sizeof channel_keys / sizeof channel_keys[0]};
 
 #undef HAVE
@@ -101,7 +101,7 @@ const struct cast_key *cast_schema_find(const char *path, bool *ret_channel)
     size_t bytes = strlen(CAST_WITHOUT_NAMESPACE);
     *ret_channel = strncasecmp(path, CAST_WITHOUT_NAMESPACE ".", bytes + 1) == 0;
     if (*ret_channel)
-        return cast_table_find(&cast_channel_table, path + bytes + 1);
+        return cast_table_find(&cast_option_table, path + bytes + 1);
     return cast_table_find(&cast_root_table, path);
 }
 
@@ -150,15 +150,20 @@ static bool is_tail(const char *a, const char *b, size_t b_bytes)
     return true;
 }
 
-void cast_table_nearest(
-    const struct cast_table *table, const char *path, char *ret_near, size_t near_bytes)
+void cast_table_nearest(const struct cast_table *table, const char *path, bool sections,
+    char *ret_near, size_t near_bytes)
 {
-    size_t best = 2 * (2 + strlen(path) / 3 + 1);
+    /* half of a short name changed is another name */
+    size_t bytes = strlen(path), most = bytes / 2 < 2 + bytes / 3 ? bytes / 2 : 2 + bytes / 3;
+    size_t best = 2 * (most + 1);
     ret_near[0] = '\0';
     for (size_t i = 0; i < table->count; i++) {
         const char *candidate = table->keys[i].path;
         /* every section on the way to the key, and the key itself */
-        for (size_t end = strcspn(candidate, ".");; end += 1 + strcspn(candidate + end + 1, ".")) {
+        for (size_t end = 0; candidate[end]; end += candidate[end] == '.') {
+            end += strcspn(candidate + end, ".");
+            if (candidate[end] && !sections)
+                continue;
             size_t d = is_tail(path, candidate, end) ? 1 : distance(path, candidate, end);
             /* of two that are as near, the one that weftcast acts on */
             size_t score = 2 * d + (table->keys[i].status != CAST_KEY_HAVE);
@@ -166,8 +171,6 @@ void cast_table_nearest(
                 best = score;
                 snprintf(ret_near, near_bytes, "%.*s", (int)end, candidate);
             }
-            if (candidate[end] == '\0')
-                break;
         }
     }
 }

@@ -27,8 +27,8 @@ struct cast_table {
     const struct cast_key *keys;
     size_t count;
 };
-extern const struct cast_table cast_root_table;    /* offsets into struct cast_config */
-extern const struct cast_table cast_channel_table; /* into struct cast_channel_options */
+extern const struct cast_table cast_root_table;   /* offsets into struct cast_config */
+extern const struct cast_table cast_option_table; /* into struct cast_channel_options */
 
 /** Headings of the document: a section starts at the first key whose first word is its name. */
 struct cast_section {
@@ -41,9 +41,9 @@ extern const size_t cast_sections_count;
 const struct cast_key *cast_table_find(const struct cast_table *table, const char *path);
 /** Whether path is the start of some key's path ("client" or "client.token"). */
 bool cast_table_is_section(const struct cast_table *table, const char *path);
-/** The key or section nearest to a path that is neither; "" when nothing is near. */
-void cast_table_nearest(
-    const struct cast_table *table, const char *path, char *ret_near, size_t near_bytes);
+/** The key (or section, where wanted) nearest to a path that is neither; "" when nothing is near. */
+void cast_table_nearest(const struct cast_table *table, const char *path, bool sections,
+    char *ret_near, size_t near_bytes);
 /** The key that a whole path names, in either table; *ret_channel says whether it is an option of
  * channel.without_namespace. */
 const struct cast_key *cast_schema_find(const char *path, bool *ret_channel);

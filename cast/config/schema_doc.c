@@ -40,34 +40,45 @@ static void write_rows(FILE *out, const struct cast_table *table, size_t from, s
     }
 }
 
+/* Bytes of a path that name it in a list: of deep ones only the start, "client.proxy" for all of
+ * client.proxy.connect.timeout and its like. */
+static size_t listed_bytes(const struct cast_table *table, const char *path)
+{
+    size_t end = strcspn(path, ".");
+    if (table == &cast_root_table && path[end])
+        end += 1 + strcspn(path + end + 1, ".");
+    return end;
+}
+
 /* Keys that weftcast does not act on, neighbours with the same consequence in one item. */
 static void write_missing(
     FILE *out, const struct cast_table *table, size_t from, size_t to, enum cast_key_status status)
 {
-    bool headed = false;
+    const struct cast_key *last = NULL;
     for (size_t i = from; i < to; i++) {
         const struct cast_key *key = &table->keys[i];
+        size_t bytes =
+            status == CAST_KEY_REFUSE ? strlen(key->path) : listed_bytes(table, key->path);
         if (key->status != status)
             continue;
-        if (!headed)
+        if (!last)
             fprintf(out, "\n%s\n\n",
                 status == CAST_KEY_REFUSE
                     ? "Refused with another value than the default, as weftcast does not have it "
                       "yet and going on without it would do harm:"
                     : "Known and not there yet (a warning, with what happens instead):");
-        headed = true;
-        fprintf(out, "- `%s`", key->path);
-        for (size_t j = i + 1; j < to; j++) {
-            const struct cast_key *next = &table->keys[j];
-            if (next->status == status && strcmp(next->text, key->text) == 0) {
-                fprintf(out, ", `%s`", next->path);
-                i = j;
-            } else if (next->status == status) {
-                break;
-            }
-        }
-        fprintf(out, ": %s\n", key->text);
+        if (last && strncmp(last->path, key->path, bytes) == 0 && key->path[bytes] == '.' &&
+            last->path[bytes] == '.')
+            continue;
+        if (last && strcmp(last->text, key->text) == 0)
+            fprintf(out, ", ");
+        else
+            fprintf(out, last ? ": %s\n- " : "- ", last ? last->text : "");
+        fprintf(out, "`%.*s%s`", (int)bytes, key->path, key->path[bytes] ? ".*" : "");
+        last = key;
     }
+    if (last)
+        fprintf(out, ": %s\n", last->text);
 }
 
 static void write_part(FILE *out, const struct cast_table *table, size_t from, size_t to)
@@ -133,7 +144,7 @@ void cast_schema_write_doc(FILE *out)
     write_part(out, &cast_root_table, from, cast_root_table.count);
     fprintf(out, "\n## Channel options\n\nOf `channel.without_namespace` and of each item of "
                  "`channel.namespaces`.\n");
-    write_part(out, &cast_channel_table, 0, cast_channel_table.count);
+    write_part(out, &cast_option_table, 0, cast_option_table.count);
 }
 
 static json_t *default_json(const struct cast_key *key)
@@ -202,10 +213,10 @@ void cast_schema_write_defaults(FILE *out)
             put(root, key->path, default_json(key));
             continue;
         }
-        for (size_t j = 0; j < cast_channel_table.count; j++) {
+        for (size_t j = 0; j < cast_option_table.count; j++) {
             char path[CAST_PATH_BYTES];
-            snprintf(path, sizeof path, "%s.%s", key->path, cast_channel_table.keys[j].path);
-            put(root, path, default_json(&cast_channel_table.keys[j]));
+            snprintf(path, sizeof path, "%s.%s", key->path, cast_option_table.keys[j].path);
+            put(root, path, default_json(&cast_option_table.keys[j]));
         }
     }
     json_dumpf(root, out, JSON_INDENT(2));
@@ -228,10 +239,10 @@ void cast_schema_write_env(FILE *out)
             write_env_row(out, key->path, key->def);
             continue;
         }
-        for (size_t j = 0; j < cast_channel_table.count; j++) {
+        for (size_t j = 0; j < cast_option_table.count; j++) {
             char path[CAST_PATH_BYTES];
-            snprintf(path, sizeof path, "%s.%s", key->path, cast_channel_table.keys[j].path);
-            write_env_row(out, path, cast_channel_table.keys[j].def);
+            snprintf(path, sizeof path, "%s.%s", key->path, cast_option_table.keys[j].path);
+            write_env_row(out, path, cast_option_table.keys[j].def);
         }
     }
 }

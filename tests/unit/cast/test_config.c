@@ -429,7 +429,7 @@ TEST(files_on_disk)
 /* Every default of the table is a value of its type, and no key stands there twice. */
 TEST(table_is_sound)
 {
-    const struct cast_table *tables[] = {&cast_root_table, &cast_channel_table};
+    const struct cast_table *tables[] = {&cast_root_table, &cast_option_table};
     for (int t = 0; t < 2; t++) {
         for (size_t i = 0; i < tables[t]->count; i++) {
             const struct cast_key *key = &tables[t]->keys[i];

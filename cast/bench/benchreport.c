@@ -123,6 +123,8 @@ static void print_json(const struct report *r)
 
 static void print_latency(const char *what, const struct latency *l)
 {
+    if (l->count == 0)
+        return;
     printf("%-12s", what);
     for (int i = 0; i < QUANTILES; i++)
         printf(" %s %.2f ms ", quantiles[i].name, ms(latency_quantile(l, quantiles[i].q)));
@@ -135,7 +137,7 @@ static void print_words(const struct report *r)
            "%.0f/s)\n",
         (unsigned long long)r->ready, (unsigned long long)r->failed, (unsigned long long)r->gone,
         r->opened_s, r->opened_s > 0 ? (double)r->ready / r->opened_s : 0);
-    if (r->opts->mode == BENCH_FANOUT) {
+    if (r->opts->mode == BENCH_FANOUT && r->published) {
         printf("published    %llu messages of %u bytes, %llu answered\n",
             (unsigned long long)r->published, r->opts->payload_bytes,
             (unsigned long long)r->answered);
@@ -146,7 +148,7 @@ static void print_words(const struct report *r)
     } else if (r->opts->mode == BENCH_CONNECT) {
         print_latency("latency", r->latency);
     }
-    if (r->has_server)
+    if (r->has_server && r->rss_bytes)
         printf("server       %.2f s CPU (%.2f cores), %.1f MB resident, %.0f bytes a client\n",
             r->cpu_s, r->cpu_over_s > 0 ? r->cpu_s / r->cpu_over_s : 0, (double)r->rss_bytes / 1e6,
             bytes_per_client(r));

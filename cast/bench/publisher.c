@@ -115,6 +115,15 @@ static int upgrade(struct publisher *p, int64_t until_ns)
     return rc;
 }
 
+static int closed(struct publisher *p, const struct wsclient_frame *f)
+{
+    const unsigned char *u = (const unsigned char *)f->data;
+    if (f->bytes < 2)
+        return problem(p, -ECONNRESET, "the server closed the publisher's connection");
+    return problem(p, -ECONNRESET, "the server closed the publisher's connection: %d %.*s",
+        u[0] << 8 | u[1], (int)f->bytes - 2, f->data + 2);
+}
+
 static int join(struct publisher *p, int64_t until_ns)
 {
     char hello[8192], buf[8192 + 64];
@@ -135,6 +144,8 @@ static int join(struct publisher *p, int64_t until_ns)
             continue;
         if (f.opcode == WEFT_WS_OP_TEXT && memmem(f.data, f.bytes, "\"connect\":{", 11))
             return 0;
+        if (f.opcode == WEFT_WS_OP_CLOSE)
+            return closed(p, &f);
         return problem(p, -EACCES, "the server refused the publisher: %.*s",
             (int)(f.bytes < 120 ? f.bytes : 120), f.data);
     }
@@ -291,7 +302,7 @@ static ssize_t take_frame(struct run *r, const char *buf, size_t bytes)
     else if (f.opcode == WEFT_WS_OP_PING && r->out_to + 256 < OUT_BYTES)
         r->out_to += wsclient_frame(r->out + r->out_to, WEFT_WS_OP_PONG, f.data, f.bytes);
     else if (f.opcode == WEFT_WS_OP_CLOSE)
-        rc = problem(r->p, -ECONNRESET, "the server closed the publisher's connection");
+        rc = closed(r->p, &f);
     return rc < 0 ? rc : n;
 }
 

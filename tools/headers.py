@@ -161,6 +161,8 @@ def block_faults(block, prototype=""):
             faults.append(f"has '{section.rstrip(':')}' out of order")
         else:
             at = m.start()
+    if m := re.search(r"\S +(Blocks|Callable|Order|Cost): {2,}", block.text):
+        faults.append(f"has '{m[1]}' in the middle of a line")
     if m := re.search(r"\((.*)\)", prototype):
         args = [a.strip() for a in re.sub(r"\([^()]*\)(?=\s*$|,)", "", re.sub(r"\(\*(\w+)\)\s*\([^()]*\)", r"\1", m[1])).split(",")]
         names = [re.findall(r"\w+", a)[-1] for a in args if a and a not in ("void", "...") and re.findall(r"\w+", a)]

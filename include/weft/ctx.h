@@ -50,9 +50,11 @@ WEFT_API weft_ctx *weft_ctx_background(void);
  * weft_ctx_current - the context that the caller runs under.
  *
  * Returns it, borrowed until the block that entered it is left; weft_ctx_ref keeps it. A plain
- * thread that entered none is under the root context while a runtime runs, else under the
- * background. Blocks:    never. Callable:  any fiber or plain thread. Since 0.1. See
- * weft_ctx_enter.
+ *   thread that entered none is under the root context while a runtime runs, else under the
+ *   background.
+ * Blocks:    never.
+ * Callable:  any fiber or plain thread.
+ * Since 0.1. See weft_ctx_enter.
  */
 WEFT_API weft_ctx *weft_ctx_current(void);
 
@@ -74,9 +76,11 @@ WEFT_API weft_ctx *weft_ctx_with_cancel(weft_ctx *parent);
  * @timeout_ns: from now; 0 or less: it has ended already. INT64_MAX: never.
  *
  * Returns the context, owned. Its error then is -ETIMEDOUT. An earlier deadline of the parent
- * counts. Blocks:    never. Callable:  any fiber or plain thread. A deadline needs a running
- * runtime to come about. Cost:      one allocation, the parent's lock, one timer. Since 0.1.
- * Source: Go's context.WithTimeout. See weft_ctx_with_deadline.
+ *   counts.
+ * Blocks:    never.
+ * Callable:  any fiber or plain thread. A deadline needs a running runtime to come about.
+ * Cost:      one allocation, the parent's lock, one timer.
+ * Since 0.1. Source: Go's context.WithTimeout. See weft_ctx_with_deadline.
  */
 WEFT_API weft_ctx *weft_ctx_with_timeout(weft_ctx *parent, int64_t timeout_ns);
 
@@ -212,9 +216,12 @@ WEFT_API void weft_ctx_cancel_cause(weft_ctx *c, weft_error *cause);
  * weft_ctx_err - has it ended?
  * @c: a context.
  *
- * Returns 0 while it has not; then -ECANCELED, or -ETIMEDOUT if a deadline was the reason; -ENOMEM
- * if it could not be made. Blocks:    never. Callable:  any fiber or plain thread. Cost:      a
- * load. Since 0.1. Source: Go's Context.Err. See weft_ctx_check.
+ * Returns 0 while it has not; then -ECANCELED, or -ETIMEDOUT if a deadline was the reason;
+ *   -ENOMEM if it could not be made.
+ * Blocks:    never.
+ * Callable:  any fiber or plain thread.
+ * Cost:      a load.
+ * Since 0.1. Source: Go's Context.Err. See weft_ctx_check.
  */
 WEFT_API int weft_ctx_err(const weft_ctx *c);
 
@@ -236,9 +243,11 @@ WEFT_API int weft_ctx_check(void);
  * @c: a context.
  *
  * Returns NULL while it has not ended; then the cause given by whoever ended it first (it or one
- * above), else an error with the code of weft_ctx_err. Borrowed as long as the context is referred
- * to. Blocks:    never. Callable:  any fiber or plain thread. Since 0.1. Source: Go's
- * context.Cause. See weft_ctx_cancel_cause.
+ *   above), else an error with the code of weft_ctx_err. Borrowed as long as the context is
+ *   referred to.
+ * Blocks:    never.
+ * Callable:  any fiber or plain thread.
+ * Since 0.1. Source: Go's context.Cause. See weft_ctx_cancel_cause.
  */
 WEFT_API const weft_error *weft_ctx_cause(const weft_ctx *c);
 
@@ -249,9 +258,12 @@ WEFT_API const weft_error *weft_ctx_cause(const weft_ctx *c);
  * Nothing is ever sent on it.
  *
  * Returns the channel, borrowed as long as the context is referred to. NULL (never ready) if the
- * context cannot end. Blocks:    never. Callable:  any fiber or plain thread. Cost:      the
- * channel is made at the first call. If there is no memory for it the context ends, so that nobody
- * waits in vain. Since 0.1. Source: Go's Context.Done. See weft_select.
+ *   context cannot end.
+ * Blocks:    never.
+ * Callable:  any fiber or plain thread.
+ * Cost:      the channel is made at the first call. If there is no memory for it the context
+ *            ends, so that nobody waits in vain.
+ * Since 0.1. Source: Go's Context.Done. See weft_select.
  */
 WEFT_API weft_chan *weft_ctx_done(weft_ctx *c);
 
@@ -272,9 +284,11 @@ WEFT_API int64_t weft_ctx_deadline(const weft_ctx *c);
  * @key: not NULL.
  *
  * Returns the value; NULL if nobody has the key (or its value is NULL). Borrowed as the value's
- * owner says; a copy, as long as the context is referred to. Blocks:    never. Callable:  any fiber
- * or plain thread. Cost:      a walk up the tree. Since 0.1. Source: Go's Context.Value. See
- * weft_ctx_with_value.
+ *   owner says; a copy, as long as the context is referred to.
+ * Blocks:    never.
+ * Callable:  any fiber or plain thread.
+ * Cost:      a walk up the tree.
+ * Since 0.1. Source: Go's Context.Value. See weft_ctx_with_value.
  */
 WEFT_API void *weft_ctx_value(const weft_ctx *c, const void *key);
 

@@ -81,8 +81,11 @@ WEFT_API weft_error *weft_error_new(int code, const char *fmt, ...) WEFT_PRINTF(
  * @fmt:     message, as printf.
  *
  * Returns the error, owned; never NULL. If there was no memory it has no kind, and fini is not
- * called. Blocks:    never. Callable:  any fiber or plain thread. Cost:      one allocation. Since
- * 0.1. See weft_error_as.
+ *   called.
+ * Blocks:    never.
+ * Callable:  any fiber or plain thread.
+ * Cost:      one allocation.
+ * Since 0.1. See weft_error_as.
  */
 WEFT_API weft_error *weft_error_new_kind(const weft_error_kind *kind, const void *payload,
     size_t payload_bytes, int code, const char *fmt, ...) WEFT_PRINTF(5, 6);
@@ -107,9 +110,12 @@ WEFT_API weft_error *weft_error_wrap(weft_error *cause, int code, const char *fm
  * @errors: count errors, each taken; NULL ones are left out.
  * @count:  how many.
  *
- * Returns an error with the first one's code and all as causes, owned; NULL if all were NULL. For
- * want of memory: the first one. Blocks:    never. Callable:  any fiber or plain thread. Cost: one
- * allocation. Since 0.1. Source: Go's errors.Join. See weft_error_cause.
+ * Returns an error with the first one's code and all as causes, owned; NULL if all were NULL.
+ *   For want of memory: the first one.
+ * Blocks:    never.
+ * Callable:  any fiber or plain thread.
+ * Cost:      one allocation.
+ * Since 0.1. Source: Go's errors.Join. See weft_error_cause.
  */
 WEFT_API weft_error *weft_error_join(weft_error *const *errors, size_t count);
 
@@ -206,8 +212,11 @@ WEFT_API int weft_error_attempt(const weft_error *e);
  * weft_error_remaining - what was left of the time when the error arose.
  * @e: may be NULL.
  *
- * Returns nanoseconds until the context's deadline then, 0 if it had passed; INT64_MAX if there was
- * none. Blocks:    never. Callable:  any fiber or plain thread. Since 0.1. See weft_ctx_deadline.
+ * Returns nanoseconds until the context's deadline then, 0 if it had passed; INT64_MAX if there
+ *   was none.
+ * Blocks:    never.
+ * Callable:  any fiber or plain thread.
+ * Since 0.1. See weft_ctx_deadline.
  */
 WEFT_API int64_t weft_error_remaining(const weft_error *e);
 
@@ -280,9 +289,11 @@ WEFT_API int weft_fail(weft_error *e);
  * weft_error_take - the error object behind a code that a function has just returned.
  * @code: the code.
  *
- * Returns the error that weft_fail left with this fiber, if its code is that, else a new one with
- * the code alone; owned. NULL for a code that is not negative. Blocks:    never. Callable:  any
- * fiber or plain thread. Since 0.1. See weft_fail.
+ * Returns the error that weft_fail left with this fiber, if its code is that, else a new one
+ *   with the code alone; owned. NULL for a code that is not negative.
+ * Blocks:    never.
+ * Callable:  any fiber or plain thread.
+ * Since 0.1. See weft_fail.
  */
 WEFT_API weft_error *weft_error_take(int code);
 

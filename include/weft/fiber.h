@@ -52,13 +52,14 @@ typedef struct weft_fiber_opts {
  * The new fiber runs next on this worker, or on another that is idle.
  *
  * Returns 0 once the fiber is runnable.
- *   -EAGAIN the limit of fibers is reached; -ENOMEM no stack; -ESHUTDOWN no runtime runs. In these
- * cases fn will not run. With a scope the failure is an error of the scope as well. Blocks: never.
+ *   -EAGAIN the limit of fibers is reached; -ENOMEM no stack; -ESHUTDOWN no runtime runs. In
+ *   these cases fn will not run. With a scope the failure is an error of the scope as well.
+ * Blocks:    never.
  * Callable:  any fiber; a plain thread too while the runtime runs. Not from signal handlers.
- * Order:     everything before the call happens-before fn; fn's return happens-before weft_wait of
- * its scope. Cost:      one lock of the scope (the context, if detached), no allocation on a warm
- * stack. Since 0.1. Source: Go spec, "Go statements". See weft_go_opt, weft_wait,
- * examples/square.c.
+ * Order:     everything before the call happens-before fn; fn's return happens-before weft_wait
+ *            of its scope.
+ * Cost:      one lock of the scope (the context, if detached), no allocation on a warm stack.
+ * Since 0.1. Source: Go spec, "Go statements". See weft_go_opt, weft_wait, examples/guide_scopes.c.
  */
 WEFT_API int weft_go(weft_scope *scope, int (*fn)(void *), void *arg);
 
@@ -69,10 +70,13 @@ WEFT_API int weft_go(weft_scope *scope, int (*fn)(void *), void *arg);
  * @arg:   as weft_go; ignored if the options have a value.
  * @opts:  options; borrowed for the call.
  *
- * Returns as weft_go; also -EINVAL: opts' size is wrong, or value_bytes is more than a sixteenth of
- * the stack; -ENOSPC: the labels are too long (see weft_label). Blocks:    never. Callable:  as
- * weft_go. Order:     as weft_go. Cost:      as weft_go; a name or labels cost a record of 512
- * bytes. Since 0.1. See weft_go.
+ * Returns as weft_go; also -EINVAL: opts' size is wrong, or value_bytes is more than a sixteenth
+ *   of the stack; -ENOSPC: the labels are too long (see weft_label).
+ * Blocks:    never.
+ * Callable:  as weft_go.
+ * Order:     as weft_go.
+ * Cost:      as weft_go; a name or labels cost a record of 512 bytes.
+ * Since 0.1. See weft_go.
  */
 WEFT_API int weft_go_opt(
     weft_scope *scope, int (*fn)(void *), void *arg, const weft_fiber_opts *opts);
@@ -88,9 +92,13 @@ WEFT_API int weft_go_opt(
  * The function beneath the macro weft_go_copy. There is no allocation: the copy lies on the fiber's
  * stack.
  *
- * Returns as weft_go; also -EINVAL: bytes is more than a sixteenth of the stack, or align no power
- * of two. Blocks:    never. Callable:  as weft_go. Order:     as weft_go. Cost:      as weft_go,
- * and the copy. Since 0.1. See weft_go_copy in weft/sugar.h.
+ * Returns as weft_go; also -EINVAL: bytes is more than a sixteenth of the stack, or align no
+ *   power of two.
+ * Blocks:    never.
+ * Callable:  as weft_go.
+ * Order:     as weft_go.
+ * Cost:      as weft_go, and the copy.
+ * Since 0.1. See weft_go_copy in weft/sugar.h.
  */
 WEFT_API int weft_go_value(
     weft_scope *scope, int (*fn)(void *), const void *value, size_t bytes, size_t align);
@@ -161,8 +169,11 @@ WEFT_API int64_t weft_now(void);
  * weft_self - who runs here?
  *
  * Returns the current fiber's id: never 0, never used twice in a process. A plain thread has one
- * too, from its first call of the library on. Blocks:    never. Callable:  any fiber or plain
- * thread. Not from signal handlers. Cost:      two loads. Since 0.1. See weft_set_name.
+ *   too, from its first call of the library on.
+ * Blocks:    never.
+ * Callable:  any fiber or plain thread. Not from signal handlers.
+ * Cost:      two loads.
+ * Since 0.1. See weft_set_name.
  */
 WEFT_API uint64_t weft_self(void);
 

@@ -135,8 +135,10 @@ WEFT_API void weft_http1_request_init(
  * @asked:  method of the request: a response to HEAD has no body, whatever its fields say.
  *
  * Interim responses (100 to 199 without 101) are heads of their own: init and parse again after
- * one. Blocks:    no. Callable: anywhere. Since 0.1. Source: RFC 9112 §6.3. See
- * weft_http1_head_parse.
+ * one.
+ *
+ * Blocks:    no. Callable: anywhere.
+ * Since 0.1. Source: RFC 9112 §6.3. See weft_http1_head_parse.
  */
 WEFT_API void weft_http1_response_init(struct weft_http1_head *h,
     const struct weft_http1_limits *limits, enum weft_http1_method asked);
@@ -248,7 +250,8 @@ struct weft_http1_body {
  * A body that is empty by its head is done at once. With b->keep_trailers set before the first
  * read, reading ends after the last chunk with at_trailers, and the section is parsed as a head of
  * its own (weft_http1_trailer_init); otherwise trailers are checked and dropped. Blocks:    no.
- * Callable: anywhere. Since 0.1. See weft_http1_body_read.
+ * Callable:  anywhere.
+ * Since 0.1. See weft_http1_body_read.
  */
 WEFT_API void weft_http1_body_init(struct weft_http1_body *b, const struct weft_http1_head *h);
 
@@ -258,12 +261,14 @@ WEFT_API void weft_http1_body_init(struct weft_http1_body *b, const struct weft_
  * @in:       the next len bytes of the connection; nothing of earlier calls is needed any more.
  * @ret_data: decoded bytes, a span into `in`; may come out empty (len 0).
  *
- * Returns the bytes taken, data and framing together; call again with the rest until b->done. Each
- * call yields at most one span; with input left and not done it always takes something.
+ * Returns the bytes taken, data and framing together; call again with the rest until b->done.
+ *   Each call yields at most one span; with input left and not done it always takes something.
  *   -EBADMSG malformed; -EMSGSIZE past the limit. b->status and b->problem say more; b stays
- * failed. Bodies that run until close are never done: tell weft_http1_body_eof. Blocks:    no.
- * Callable: anywhere. Cost:      proportional to the framing, not to the data: chunks are not
- * copied. Since 0.1. Source: RFC 9112 §6, §7.1. See weft_http1_body_eof.
+ *   failed. Bodies that run until close are never done: tell weft_http1_body_eof.
+ * Blocks:    no.
+ * Callable:  anywhere.
+ * Cost:      proportional to the framing, not to the data: chunks are not copied.
+ * Since 0.1. Source: RFC 9112 §6, §7.1. See weft_http1_body_eof.
  */
 WEFT_API ssize_t weft_http1_body_read(
     struct weft_http1_body *b, const char *in, size_t len, struct weft_span *ret_data);

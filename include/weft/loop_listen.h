@@ -158,7 +158,10 @@ typedef struct weft_loop_dial_opts {
  *
  * Returns the fd, owned: non-blocking, close-on-exec, connecting or connected.
  *   -EINVAL an address that cannot be read; -EADDRNOTAVAIL no source port is free; -EMFILE, ...;
- * else what connect(2) failed with at once. Blocks:    never. Callable:  any thread. Order: none.
+ *   else what connect(2) failed with at once.
+ * Blocks:    never.
+ * Callable:  any thread.
+ * Order:     none.
  * Cost:      two to six system calls.
  * Since 0.1. See weft_loop_dial_result.
  */

@@ -60,8 +60,9 @@ typedef struct weft_try_frame {
  * Returns never.
  * Blocks:    where a defer or the join of a scope does.
  * Callable:  any fiber or plain thread, in a defer too: the new panic then takes the old one's
- * place and names it. Cost:      an allocation; the stack's addresses are noted. Since 0.1. Source:
- * Go spec, "Handling panics". See weft_try, weft_exit.
+ *            place and names it.
+ * Cost:      an allocation; the stack's addresses are noted.
+ * Since 0.1. Source: Go spec, "Handling panics". See weft_try, weft_exit.
  */
 WEFT_API WEFT_NORETURN void weft_panic(const char *fmt, ...) WEFT_PRINTF(1, 2);
 

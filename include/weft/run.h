@@ -13,8 +13,7 @@
  * Each option can be overridden from the environment, so that a deployed program can be tried with
  * other numbers: WEFT_WORKERS, WEFT_MAX_FIBERS, WEFT_MAX_THREADS, WEFT_STACK_BYTES, WEFT_DRAIN
  * (such as "2s", "500ms"), WEFT_PREEMPT (0 or 1). Sizes take K, M and G. A value that cannot be
- * read is an error
- * (-EINVAL, and a sentence to the log), never silently ignored.
+ * read is an error (-EINVAL, and a sentence to the log), never silently ignored.
  */
 #ifndef WEFT_RUN_H
 #define WEFT_RUN_H
@@ -51,12 +50,14 @@ typedef struct weft_run_opts {
  *
  * Returns 0 once app has returned and all fibers have ended.
  *   -ETIMEDOUT the same, but fibers were left over (*ret_result is set). -EBUSY a runtime runs
- * already; -EDEADLK called on a fiber; -EINVAL app is NULL, or an option or its environment
- * variable makes no sense; -ENOMEM, -EAGAIN threads or stacks could not be made. In these cases app
- * did not run. Blocks:    the calling thread, until the runtime has ended. Callable:  a plain
- * thread, not on a fiber. Again, once it has returned. Order:     everything before the call
- * happens-before app; app's end happens-before the return. Cost:      a thread a worker, and the
- * monitor. Since 0.1. See weft_main, weft_go, examples/square.c.
+ *   already; -EDEADLK called on a fiber; -EINVAL app is NULL, or an option or its environment
+ *   variable makes no sense; -ENOMEM, -EAGAIN threads or stacks could not be made. In these
+ *   cases app did not run.
+ * Blocks:    the calling thread, until the runtime has ended.
+ * Callable:  a plain thread, not on a fiber. Again, once it has returned.
+ * Order:     everything before the call happens-before app; app's end happens-before the return.
+ * Cost:      a thread a worker, and the monitor.
+ * Since 0.1. See weft_main, weft_go, examples/guide_scopes.c.
  */
 WEFT_API int weft_run(int (*app)(void *), void *arg, const weft_run_opts *opts, int *ret_result);
 
@@ -65,10 +66,12 @@ WEFT_API int weft_run(int (*app)(void *), void *arg, const weft_run_opts *opts, 
  * @app: the program's first fiber.
  * @arg: passed on to it.
  *
- * Returns an exit status: 0 if app's result is not negative, else 1 after the error was printed on
- * standard error as "PROGRAM: text" (with the chain of causes, where app returned by weft_fail).
- * Also 1 if the runtime could not run, or fibers were left over. Blocks:    the calling thread,
- * until the runtime has ended. Callable:  a plain thread, not on a fiber. Order:     as weft_run.
+ * Returns an exit status: 0 if app's result is not negative, else 1 after the error was printed
+ *   on standard error as "PROGRAM: text" (with the chain of causes, where app returned by
+ *   weft_fail). Also 1 if the runtime could not run, or fibers were left over.
+ * Blocks:    the calling thread, until the runtime has ended.
+ * Callable:  a plain thread, not on a fiber.
+ * Order:     as weft_run.
  * Since 0.1. See weft_run.
  */
 WEFT_API int weft_main(int (*app)(void *), void *arg);
@@ -121,8 +124,10 @@ typedef struct weft_allocator {
  * Stacks do not come from it: they are mapped.
  *
  * Returns 0; -EINVAL a function is missing or size is wrong; -EBUSY the library has allocated
- * already. Blocks:    never. Callable:  once, before any other call of the library. Since 0.1. See
- * weft_run.
+ *   already.
+ * Blocks:    never.
+ * Callable:  once, before any other call of the library.
+ * Since 0.1. See weft_run.
  */
 WEFT_API int weft_set_allocator(const weft_allocator *a);
 

@@ -3,9 +3,10 @@
  * weft/scope.h - scopes: a context and a wait group in one, so that no fiber outlives the block
  * that needs it.
  *
- *     WEFT_SCOPE(s);                    declares and opens it: the rest of the block runs under its
- * context weft_go(&s, fn, arg);             starts fibers into it return weft_wait(&s); joins them:
- * 0, or the first error leaving the block cancels what is left, and joins it
+ *     WEFT_SCOPE(s);           declares and opens it: the rest of the block runs under its context
+ *     weft_go(&s, fn, arg);    starts fibers into it
+ *     return weft_wait(&s);    joins them: 0, or the first error
+ *                              leaving the block cancels what is left, and joins it
  *
  * Policy: the first negative result cancels the siblings (WEFT_FIRST_ERROR, for work whose parts
  * belong together), or nothing happens but that it is remembered (WEFT_COLLECT, for servers). A
@@ -80,13 +81,16 @@ WEFT_API int weft_scope_close(weft_scope *s);
  * weft_wait - join all fibers of a scope.
  * @s: an open scope. More fibers may be started afterwards, and waited for again.
  *
- * Returns 0, or the first error: the result of the fiber that failed first, what weft_go could not
- * start (-EAGAIN, -ENOMEM), -WEFT_EPANIC for an isolated panic. Once there is an error every later
- * call returns it too. Blocks:    parks the fiber until no fiber of the scope is left. Not a
- * cancellation point: if a context ends, it ends the fibers. Callable:  the fiber or plain thread
- * that opened the scope. From a fiber of the scope itself it would wait for itself: misuse. Order:
- * each fiber's end happens-before the return. Cost:      one lock if all have ended. Since 0.1.
- * Source: Go's errgroup.Group.Wait. See weft_scope_error.
+ * Returns 0, or the first error: the result of the fiber that failed first, what weft_go could
+ *   not start (-EAGAIN, -ENOMEM), -WEFT_EPANIC for an isolated panic. Once there is an error
+ *   every later call returns it too.
+ * Blocks:    parks the fiber until no fiber of the scope is left. Not a cancellation point: if a
+ *            context ends, it ends the fibers.
+ * Callable:  the fiber or plain thread that opened the scope. From a fiber of the scope itself
+ *            it would wait for itself: misuse.
+ * Order:     each fiber's end happens-before the return.
+ * Cost:      one lock if all have ended.
+ * Since 0.1. Source: Go's errgroup.Group.Wait. See weft_scope_error.
  */
 WEFT_API int weft_wait(weft_scope *s);
 
@@ -104,9 +108,12 @@ WEFT_API void weft_scope_cancel(weft_scope *s);
  * weft_scope_error - the first error of a scope as an object.
  * @s: an open scope.
  *
- * Returns what the fiber left by weft_fail, or an error with its code; borrowed until the scope is
- * closed. NULL if there is none. The error of an isolated panic has its message and names the
- * fiber. Blocks:    never. Callable:  the opener, after weft_wait. Since 0.1. See weft_fail.
+ * Returns what the fiber left by weft_fail, or an error with its code; borrowed until the scope
+ *   is closed. NULL if there is none. The error of an isolated panic has its message and names
+ *   the fiber.
+ * Blocks:    never.
+ * Callable:  the opener, after weft_wait.
+ * Since 0.1. See weft_fail.
  */
 WEFT_API const weft_error *weft_scope_error(weft_scope *s);
 

@@ -8,9 +8,9 @@
  *
  *     WEFT_SCOPE(s);                         a scope; leaving cancels and joins what is left
  *     WEFT_SCOPE(s, .errors = WEFT_COLLECT); with options (weft_scope_opts)
- *     WEFT_TIMEOUT(t, 500 * WEFT_MS);        the rest of the block has so much time; t is its
- *     weft_ctx * WEFT_SHIELD(x);                        the rest of the block goes on though the
- *     context ends WEFT_WITH(w, ctx);                     the rest of the block runs under ctx
+ *     WEFT_TIMEOUT(t, 500 * WEFT_MS);        the rest of the block has so much time; t: its weft_ctx *
+ *     WEFT_SHIELD(x);                        the rest of the block goes on though the context ends
+ *     WEFT_WITH(w, ctx);                     the rest of the block runs under ctx
  *     WEFT_DEFER(fn, arg);                   fn(arg) when the block is left
  *
  * A declaration cannot be the body of an `if` or follow a `case` label, so these cannot either: the
@@ -18,8 +18,9 @@
  *
  * Statements and expressions:
  *
- *     weft_go_copy(&s, fn, value)            starts fn with its own copy of a value (its address is
- *     fn's argument) WEFT_TRY { ... } WEFT_RECOVER(p) { ... }
+ *     weft_go_copy(&s, fn, value)            starts fn with its own copy of a value (the copy's
+ *                                            address is fn's argument)
+ *     WEFT_TRY { ... } WEFT_RECOVER(p) { ... }
  *                                            if the first block panics, the second runs; p is the
  *                                            panic, lent to it
  *
@@ -64,8 +65,7 @@ static inline void weft_scope_cleanup_(weft_scope *s)
     weft_ctx_block WEFT_CAT_(c, _block_) WEFT_CLEANUP_(weft_ctx_leave);                            \
     weft_ctx *const c __attribute__((unused)) = enter
 
-/* WEFT_TIMEOUT(name, duration): the rest of the block has so much time; `name` is its weft_ctx *.
- * */
+/* WEFT_TIMEOUT(name, duration): the rest of the block has so much time; `name`: its weft_ctx *. */
 #define WEFT_TIMEOUT(c, duration_ns)                                                               \
     WEFT_BLOCK_(c, weft_ctx_enter_timeout(&WEFT_CAT_(c, _block_), (duration_ns)))
 

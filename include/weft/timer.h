@@ -29,8 +29,11 @@ typedef struct weft_timer weft_timer;
  * @duration_ns: from now; 0 or less: at once. INT64_MAX: never.
  *
  * Returns the channel (of int64_t), owned: give it up with weft_chan_free, before or after it
- * fired. NULL: no memory. Blocks:    never. Callable:  any fiber or plain thread. Cost:      two
- * allocations. Since 0.1. Source: Go's time.After. See WEFT_AFTER in weft/sugar.h.
+ *   fired. NULL: no memory.
+ * Blocks:    never.
+ * Callable:  any fiber or plain thread.
+ * Cost:      two allocations.
+ * Since 0.1. Source: Go's time.After. See WEFT_AFTER in weft/sugar.h.
  */
 WEFT_API weft_chan *weft_after(int64_t duration_ns);
 
@@ -77,8 +80,10 @@ WEFT_API weft_timer *weft_ticker_new(int64_t period_ns);
  * @t: a timer; NULL is misuse.
  *
  * Returns the channel (of int64_t), borrowed until the timer is freed. NULL for a timer of
- * weft_timer_func. Blocks:    never. Callable:  any fiber or plain thread. Since 0.1. See
- * weft_chan_recv.
+ *   weft_timer_func.
+ * Blocks:    never.
+ * Callable:  any fiber or plain thread.
+ * Since 0.1. See weft_chan_recv.
  */
 WEFT_API weft_chan *weft_timer_chan(weft_timer *t);
 
@@ -86,10 +91,11 @@ WEFT_API weft_chan *weft_timer_chan(weft_timer *t);
  * weft_timer_stop - keep a timer from firing.
  * @t: a timer; NULL is misuse.
  *
- * Returns true if the call stopped it: it had not fired, or its value was not received and is gone
- * now. False if it had been stopped, or its value received, or its function begun. Blocks: never;
- * it does not wait for a running function. Callable:  any fiber or plain thread. Since 0.1. Source:
- * Go's Timer.Stop. See weft_timer_reset.
+ * Returns true if the call stopped it: it had not fired, or its value was not received and is
+ *   gone now. False if it had been stopped, or its value received, or its function begun.
+ * Blocks:    never; it does not wait for a running function.
+ * Callable:  any fiber or plain thread.
+ * Since 0.1. Source: Go's Timer.Stop. See weft_timer_reset.
  */
 WEFT_API bool weft_timer_stop(weft_timer *t);
 

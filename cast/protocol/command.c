@@ -140,10 +140,12 @@ static enum cast_method find_method(struct cast_span key)
 
 static int read_method(struct cast_json *j, enum cast_method m, struct cast_command *c)
 {
-    if (m > c->method)
-        return cast_json_raw(j, NULL);
     if (cast_json_null(j))
         return 0;
+    if (!cast_json_more(j) || *j->at != '{')
+        return -EBADMSG;
+    if (m > c->method)
+        return cast_json_raw(j, NULL);
     void *request = &c->connect; // all of the union's members begin here
     c->method = m;
     memset(request, 0, methods[m].request_bytes);

@@ -215,7 +215,7 @@ TEST(bad_requests)
         "{\"id\":1,\"connect\":{\"headers\":{\"a\":1}}}",
         "{\"id\":2,\"publish\":{\"channel\":\"a\",\"data\":{\"x\":}}}",
         "{\"id\":2,\"publish\":{\"channel\":\"a\",\"data\":\"\xff\"}}", "{\"id\":2,\"x\":nul}",
-        "{\"id\":2,}", "{\"id\" 2}", "{\"id\":nope}",
+        "{\"id\":2,}", "{\"id\" 2}", "{\"id\":nope}", "{\"id\":1,\"subscribe\":{},\"rpc\":[]}",
         "{\"id\":2,\"subscribe\":{\"channel\":nope}}"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         CHECK_MSG(decode(bad[i]) == -EBADMSG, "accepted: %s", bad[i]);

@@ -66,6 +66,7 @@ static int start(weft_scope *scope, struct weft__spawn *s, const weft_fiber_opts
     s->prepare = i ? born_in_scope : born_detached;
     s->on_exit = i ? weft__scope_exit : exit_detached;
     s->prepare_arg = &b;
+    s->relieve = true;
     if (rc == 0)
         rc = weft__spawn(s, NULL);
     if (__builtin_expect(rc < 0 && i, 0))

@@ -169,6 +169,8 @@ int weft__spawn(const struct weft__spawn *s, struct weft__fiber **ret_fiber)
     if (ret_fiber)
         *ret_fiber = f;
     weft__ready(f);
+    if (s->relieve && w && weft__ring_full(w) && !(m->t.cur->flags & WEFT__F_IDLE))
+        weft__requeue_global(m->t.cur);
     return 0;
 }
 

@@ -260,10 +260,7 @@ void weft__exit_switch(struct weft__fiber *f)
 
 void weft__requeue_global(struct weft__fiber *f)
 {
-    struct weft__mach *m = weft__mach_self();
-    m->op = WEFT__OP_GLOBAL;
-    m->op_fiber = f;
-    weft__switch_to(m, f, &m->idle);
+    leave(weft__mach_self(), f, WEFT__OP_GLOBAL);
 }
 
 uint32_t weft__random_below(uint32_t bound)

@@ -26,6 +26,11 @@ bool weft__ring_empty(struct weft__worker *w)
     return at_load(&w->head) == at_load(&w->tail);
 }
 
+bool weft__ring_full(struct weft__worker *w)
+{
+    return at_load(&w->tail) - at_load(&w->head) == WEFT__RING;
+}
+
 static bool overflow(struct weft__worker *w, struct weft__fiber *f, uint32_t head)
 {
     struct weft__fiber *batch[WEFT__RING / 2 + 1];

@@ -267,6 +267,7 @@ struct weft__spawn {
     void (*on_exit)(struct weft__fiber *f, int result);
     void *spawn_site;
     uint16_t flags;
+    bool relieve; /* the caller may be put aside when this worker's queue is full: a burst then reuses hot stacks */
     /** Called on the new fiber before it becomes runnable (link it to scope and context). May be
      * NULL. */
     void (*prepare)(struct weft__fiber *f, void *prepare_arg);

@@ -161,6 +161,7 @@ struct weft__fiber *weft__ring_pop(struct weft__worker *w);
 struct weft__fiber *weft__ring_steal(
     struct weft__worker *thief, struct weft__worker *victim, bool take_next);
 bool weft__ring_empty(struct weft__worker *w);
+bool weft__ring_full(struct weft__worker *w); /* by its owner */
 void weft__global_push_locked(
     struct weft__fiber *first, struct weft__fiber **last_next, unsigned n);
 void weft__global_push(struct weft__fiber *f);
@@ -172,7 +173,7 @@ void weft__switch_to(struct weft__mach *m, struct weft__fiber *from, struct weft
 void weft__after_switch(struct weft__mach *m);
 void weft__exit_switch(struct weft__fiber *f); /* the fiber is dead; does not return */
 void weft__requeue_global(
-    struct weft__fiber *f); /* it lost its worker: to the global queue, idle stack next */
+    struct weft__fiber *f); /* to the global queue's tail; something else runs */
 
 /* worker.c */
 void weft__mach_loop(struct weft__mach *m);

@@ -159,8 +159,8 @@ static struct weft_case *by_order(const struct select *s, int k)
     return &s->cases[waiter(&s->cases[k])->amount];
 }
 
-/* Lays the channels' cases into address order: the k-th is noted in case k's waiter. Shell's sort: in place, and plain insertion
- * for the usual handful. */
+/* Lays the channels' cases into address order: the k-th is noted in case k's waiter. Shell's sort:
+ * in place, and plain insertion for the usual handful. */
 static void sort(struct select *s)
 {
     int n = 0;

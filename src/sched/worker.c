@@ -302,17 +302,55 @@ bool weft__live_fibers(int64_t *ret_live)
     return live > 0;
 }
 
-static unsigned os_threads(void)
+/* Whether tid is one of the runtime's threads. Under sched.lock. */
+static bool own_thread_locked(int tid)
+{
+    const struct weft__sched *s = &weft__sched;
+    if (tid == s->monitor_tid || tid == s->spawner_tid)
+        return true;
+    for (const struct weft__mach *m = s->all_machs; m; m = m->all_next)
+        if (m->tid == tid)
+            return true;
+    return false;
+}
+
+/* Threads of ours that have not said their number yet. Under sched.lock. */
+static unsigned starting_threads_locked(void)
+{
+    const struct weft__sched *s = &weft__sched;
+    unsigned n = (unsigned)(s->monitor_tid == 0) + (unsigned)(s->spawner_tid == 0);
+    for (const struct weft__mach *m = s->all_machs; m; m = m->all_next)
+        n += (unsigned)(m->tid == 0);
+    return n;
+}
+
+static unsigned strangers(DIR *d, unsigned *ret_starting)
 {
     unsigned n = 0;
     struct dirent *e;
+    rewinddir(d);
+    weft__lock(&weft__sched.lock);
+    while ((e = readdir(d)))
+        n += e->d_name[0] != '.' && !own_thread_locked(atoi(e->d_name));
+    *ret_starting = starting_threads_locked();
+    weft__unlock(&weft__sched.lock);
+    return n;
+}
+
+/* Whether the process has threads that are not the runtime's. By name and not by number: a thread
+ * of ours is on the list before it exists, and would make up for a stranger. While one is starting
+ * it cannot be told from a stranger: wait for it. */
+static bool foreign_threads(void)
+{
+    static _Atomic uint32_t never;
+    unsigned n, starting;
     DIR *d = opendir("/proc/self/task");
     if (!d)
-        return 0;
-    while ((e = readdir(d)))
-        n += e->d_name[0] != '.';
+        return true;
+    while ((n = strangers(d, &starting)) && starting)
+        weft__futex_wait(&never, 0, 100000);
     closedir(d);
-    return n;
+    return n > 0;
 }
 
 /* Every worker idle and nothing queued, in flight, or due: only somebody outside could change it.
@@ -337,10 +375,7 @@ static void deadlock(void)
     struct weft__sched *s = &weft__sched;
     static _Atomic uint32_t told;
     int64_t live;
-    weft__lock(&s->lock);
-    unsigned own = s->machs + 2; /* monitor, spawner */
-    weft__unlock(&s->lock);
-    if (os_threads() > own) {
+    if (foreign_threads()) {
         if (at_load(&s->foreign) == 0 && at_xchg(&told, 1) == 0 && weft__deadlock_hook)
             weft__deadlock_hook(false);
         return;

@@ -126,7 +126,7 @@ void client_set_expiry(struct client *c, int64_t expire_at_s);
 void client_schedule_tick(struct client *c);
 /** An op of a command has ended: the rest of its commands may run. Gives up the op's reference. */
 void client_op_ended(struct client *c);
-/** Runs the commands of a message (commands.c). */
+/** Runs the commands of a message (dispatch.c). */
 void client_run(struct client *c, struct cast_span text);
 
 /* ---- users (users.c) ---- */

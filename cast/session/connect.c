@@ -8,7 +8,7 @@
  * The subscriptions are asked for at once and attached only when all have answered, directly before
  * the reply is written: so nothing can be pushed before the client knows that it is connected.
  */
-#include "session/commands.h"
+#include "session/dispatch.h"
 #include "session/rights.h"
 #include "session/subs.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* subscribe.c - the commands subscribe, unsubscribe and sub_refresh. */
-#include "session/commands.h"
+#include "session/dispatch.h"
 #include "session/rights.h"
 #include "session/subs.h"
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * commands.c - the loop over the commands of a message, and the commands that concern one channel.
+ * dispatch.c - the loop over the commands of a message, and the commands that concern one channel.
  *
  * Order: commands of a client run one after the other, and their replies leave in that order. An
  * op that another shard answers makes the next command wait (its text is kept in client->rest),
  * except that publishes to the home that all ops in flight are at may follow at once, up to
  * PUBLISHES_IN_FLIGHT: that home answers in order.
  */
-#include "session/commands.h"
+#include "session/dispatch.h"
 #include "protocol/json.h"
 #include "session/reply_views.h"
 #include "session/rights.h"

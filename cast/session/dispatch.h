@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* commands.h - the commands that have files of their own: connect and refresh, subscribe. */
-#ifndef CAST_SESSION_COMMANDS_H
-#define CAST_SESSION_COMMANDS_H
+/* dispatch.h - the commands that have files of their own: connect and refresh, subscribe. */
+#ifndef CAST_DISPATCH_H
+#define CAST_DISPATCH_H
 #include "session/client.h"
 
 /* connect.c */

@@ -142,7 +142,7 @@ static void answer_json(struct peer *p, struct cast_out *o)
 
 static void put_bool(struct cast_out *o, bool value)
 {
-    value ? CAST_OUT_LIT(o, "true") : CAST_OUT_LIT(o, "false");
+    cast_out_put(o, value ? CAST_SPAN("true") : CAST_SPAN("false"));
 }
 
 static void serve_init(struct peer *p)

@@ -24,6 +24,8 @@
 #include "protocol/api.h"
 #include "protocol/scratch.h"
 
+#include <weft/version.h>
+
 struct client;
 
 /** Counted on the shard, read there too (a sweep collects them). */

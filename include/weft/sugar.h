@@ -8,7 +8,7 @@
  *
  *     WEFT_SCOPE(s);                         a scope; leaving cancels and joins what is left
  *     WEFT_SCOPE(s, .errors = WEFT_COLLECT); with options (weft_scope_opts)
- *     WEFT_TIMEOUT(t, 500 * WEFT_MS);        the rest of the block has so much time; t: its weft_ctx *
+ *     WEFT_TIMEOUT(t, 500 * WEFT_MS);        the rest of the block has so much time
  *     WEFT_SHIELD(x);                        the rest of the block goes on though the context ends
  *     WEFT_WITH(w, ctx);                     the rest of the block runs under ctx
  *     WEFT_DEFER(fn, arg);                   fn(arg) when the block is left

@@ -121,6 +121,23 @@ def finds_bad_format():
 
 
 @case
+def fix_breaks_long_comments_as_a_person_would():
+    word = "0123456789 " * 9
+    before = (HEAD + f"/*\n * A1  {word}one two.\n *     three\n *\n * @arg: {word}four\n *       five\n */\n"
+              f"int x; /* {word} six */\n")
+    after = (HEAD + f"/*\n * A1  {word[:-12]}\n *     0123456789 one two. three\n *\n * @arg: {word[:-12]}\n"
+             f" *       0123456789 four five\n */\n/* {word[:-12]}\n * 0123456789  six */\nint x;\n")
+    with tempfile.TemporaryDirectory() as root:
+        path = os.path.join(root, "a.c")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(before)
+        shutil.copy(os.path.join(ROOT, ".clang-format"), root)
+        sh([TIDY, "--root", root, "--fix"])
+        with open(path, encoding="utf-8") as f:
+            check_eq(f.read(), after)
+
+
+@case
 def dependencies_are_documented():
     """The table of docs/dependencies.md and the list of tools/setup name the same packages in the same sets."""
     listed = {tuple(line.split()[:2]) for line in sh([os.path.join(ROOT, "tools", "setup"), "--list"]).splitlines()}

@@ -2,8 +2,9 @@
 /*
  * options.c - arguments of a command into struct cast_options.
  *
- * Own parsing instead of getopt_long: any setting of the table is an option (--client.channel_limit=5),
- * a boolean one may stand without a value, and a wrong option names the nearest right one.
+ * Own parsing instead of getopt_long: any setting of the table is an option
+ * (--client.channel_limit=5), a boolean one may stand without a value, and a wrong option names the
+ * nearest right one.
  *
  * Forms: --name value, --name=value, -n value, -nvalue; "--" ends the options.
  */
@@ -117,7 +118,8 @@ static int set_option(
     return 0;
 }
 
-/* The option at *text (after the dashes), with its value from behind '=', or from the next argument.
+/* The option at *text (after the dashes), with its value from behind '=', or from the next
+ * argument.
  */
 static int parse_long(struct arguments *a, struct cast_options *o, char *text)
 {

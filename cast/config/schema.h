@@ -41,7 +41,8 @@ extern const size_t cast_sections_count;
 const struct cast_key *cast_table_find(const struct cast_table *table, const char *path);
 /** Whether path is the start of some key's path ("client" or "client.token"). */
 bool cast_table_is_section(const struct cast_table *table, const char *path);
-/** The key (or section, where wanted) nearest to a path that is neither; "" when nothing is near. */
+/** The key (or section, where wanted) nearest to a path that is neither; "" when nothing is
+ * near. */
 void cast_table_nearest(const struct cast_table *table, const char *path, bool sections,
     char *ret_near, size_t near_bytes);
 /** The key that a whole path names, in either table; *ret_channel says whether it is an option of

@@ -112,8 +112,8 @@ struct cast_token_claims {
 
 /**
  * cast_token_generate - sign claims with HS256.
- * Returns the token, owned (free), or NULL: no memory, or user or channel are not UTF-8. secret must
- * not be empty.
+ * Returns the token, owned (free), or NULL: no memory, or user or channel are not UTF-8. secret
+ * must not be empty.
  */
 char *cast_token_generate(const char *secret, const struct cast_token_claims *claims);
 

@@ -2,14 +2,15 @@
 /*
  * weft/file.h - files without blocking a worker.
  *
- * A regular file is always "ready", so waiting for readiness does not help: the calls here hand the operation to the file thread,
- * which drives an io_uring for all workers, and park the fiber until it is done. Where io_uring is missing or
- * forbidden (seccomp, old kernels, or WEFT_FILE=pool in the environment) a small pool of threads makes the system calls instead;
- * the results are the same.
+ * A regular file is always "ready", so waiting for readiness does not help: the calls here hand the
+ * operation to the file thread, which drives an io_uring for all workers, and park the fiber until
+ * it is done. Where io_uring is missing or forbidden (seccomp, old kernels, or WEFT_FILE=pool in
+ * the environment) a small pool of threads makes the system calls instead; the results are the
+ * same.
  *
- * When the fiber's context ends, the operation is cancelled where the kernel can still do so, and awaited in any case before the call
- * returns: the buffer is never the kernel's once the caller has it back. The result then is the operation's own if it was
- * quicker, else -ECANCELED or -ETIMEDOUT.
+ * When the fiber's context ends, the operation is cancelled where the kernel can still do so, and
+ * awaited in any case before the call returns: the buffer is never the kernel's once the caller has
+ * it back. The result then is the operation's own if it was quicker, else -ECANCELED or -ETIMEDOUT.
  */
 #ifndef WEFT_FILE_H
 #define WEFT_FILE_H
@@ -27,7 +28,8 @@ WEFT_BEGIN_DECLS
  * @flags: as open(2); O_CLOEXEC is added.
  * @mode:  permissions of a file that is created.
  *
- * Returns a descriptor owned by the caller; -ENOENT, -EACCES, -EMFILE …; -ECANCELED / -ETIMEDOUT the context ended.
+ * Returns a descriptor owned by the caller; -ENOENT, -EACCES, -EMFILE …; -ECANCELED / -ETIMEDOUT
+ * the context ended.
  * Blocks:    parks the fiber. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_close, weft_pread.

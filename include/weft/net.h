@@ -2,19 +2,21 @@
 /*
  * weft/net.h - networking on plain file descriptors: POSIX shapes, the context instead of flags.
  *
- * Every call that waits parks the fiber, not the thread, and honours the fiber's current context: when that is cancelled or its
- * deadline passes, the call returns -ECANCELED or -ETIMEDOUT. Deadlines are therefore not arguments: write WEFT_TIMEOUT(t, 3 * WEFT_SEC) before the
- * call.
+ * Every call that waits parks the fiber, not the thread, and honours the fiber's current context:
+ * when that is cancelled or its deadline passes, the call returns -ECANCELED or -ETIMEDOUT.
+ * Deadlines are therefore not arguments: write WEFT_TIMEOUT(t, 3 * WEFT_SEC) before the call.
  *
- * Descriptors are ordinary ones: setsockopt(2), getpeername(2), ss, strace and friends work. Those made here are
- * non-blocking and close-on-exec. Descriptors from elsewhere (pipes, inherited sockets, files, terminals) may be given to
- * weft_read and weft_write too; regular files go through the file thread (weft/file.h).
+ * Descriptors are ordinary ones: setsockopt(2), getpeername(2), ss, strace and friends work. Those
+ * made here are non-blocking and close-on-exec. Descriptors from elsewhere (pipes, inherited
+ * sockets, files, terminals) may be given to weft_read and weft_write too; regular files go through
+ * the file thread (weft/file.h).
  *
- * Close with weft_close, not close(2): it wakes fibers that wait on the descriptor (-EBADF) and forgets it before its number can be
- * used again.
+ * Close with weft_close, not close(2): it wakes fibers that wait on the descriptor (-EBADF) and
+ * forgets it before its number can be used again.
  *
- * Addresses are "host:port", ":port" (all interfaces), "[::1]:port", and for unix sockets a path or "@abstract". Networks are "tcp",
- * "tcp4", "tcp6", "udp", "udp4", "udp6", "unix". Port 0 asks the kernel for a free one (weft_local_addr tells it).
+ * Addresses are "host:port", ":port" (all interfaces), "[::1]:port", and for unix sockets a path or
+ * "@abstract". Networks are "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "unix". Port 0 asks the
+ * kernel for a free one (weft_local_addr tells it).
  *
  * A write to a connection that the peer has closed returns -EPIPE; no SIGPIPE is raised.
  */
@@ -40,11 +42,13 @@ typedef struct weft_listen_opts {
 /**
  * weft_listen - open a listening socket (tcp, unix) or a bound one (udp).
  * @network: "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6" or "unix"; borrowed.
- * @address: where; borrowed. Host names are resolved; a unix path that exists is an error (-EADDRINUSE).
+ * @address: where; borrowed. Host names are resolved; a unix path that exists is an error
+ * (-EADDRINUSE).
  *
  * Returns a file descriptor, owned by the caller.
- *   -EINVAL network or address makes no sense; -EADDRINUSE, -EACCES, -EMFILE … from the kernel; -ENOENT the host has no address; -ECANCELED
- *   / -ETIMEDOUT the context ended while the name was being resolved.
+ *   -EINVAL network or address makes no sense; -EADDRINUSE, -EACCES, -EMFILE … from the kernel;
+ *   -ENOENT the host has no address; -ECANCELED / -ETIMEDOUT the context ended while the name was
+ *   being resolved.
  * Blocks:    only to resolve a name: parks the fiber.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_accept, weft_listen_opt, examples/echo.c.
@@ -70,7 +74,8 @@ WEFT_API WEFT_MUST_CHECK int weft_listen_opt(
  * @fd: a listening socket; borrowed.
  *
  * Returns the connection's descriptor, owned by the caller; TCP connections have TCP_NODELAY set.
- *   -EBADF closed by weft_close; -EMFILE / -ENFILE out of descriptors (the connection stays queued: wait, then try again);
+ *   -EBADF closed by weft_close; -EMFILE / -ENFILE out of descriptors (the connection stays queued:
+ *   wait, then try again);
  *   -ECANCELED / -ETIMEDOUT the context ended.  A connection that died in the queue is skipped.
  * Blocks:    parks the fiber until one comes. Cancellation point.
  * Callable:  any fiber, several at once on one socket; a plain thread too.
@@ -82,13 +87,13 @@ WEFT_API WEFT_MUST_CHECK int weft_accept(int fd);
 /**
  * weft_dial - connect to an address.
  * @network: as weft_listen.
- * @address: whom; borrowed. A name with several addresses is tried in the resolver's order with IPv6 and IPv4
- *           interleaved; each next one starts when the last failed or has not answered for 250 ms, and the first to answer wins
- *           (RFC 8305).
+ * @address: whom; borrowed. A name with several addresses is tried in the resolver's order with
+ *           IPv6 and IPv4 interleaved; each next one starts when the last failed or has not
+ *           answered for 250 ms, and the first to answer wins (RFC 8305).
  *
  * Returns a connected descriptor, owned by the caller; TCP connections have TCP_NODELAY set.
- *   -EINVAL; -ENOENT no such host; -ECONNREFUSED, -ENETUNREACH … of the last address tried; -ECANCELED / -ETIMEDOUT the context ended
- *   (the attempts are closed).
+ *   -EINVAL; -ENOENT no such host; -ECONNREFUSED, -ENETUNREACH … of the last address tried;
+ *   -ECANCELED / -ETIMEDOUT the context ended (the attempts are closed).
  * Blocks:    parks the fiber. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. Source: RFC 8305. See weft_listen.
@@ -116,7 +121,8 @@ WEFT_API ssize_t weft_read(int fd, void *buf, size_t bytes);
  * @buf:   as weft_read.
  * @bytes: how much.
  *
- * Returns bytes, or fewer (0 too) if the stream ended first; an error as weft_read, and then some bytes may have been read.
+ * Returns bytes, or fewer (0 too) if the stream ended first; an error as weft_read, and then some
+ * bytes may have been read.
  * Blocks:    parks the fiber. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_read.
@@ -143,7 +149,8 @@ WEFT_API ssize_t weft_readv(int fd, const struct iovec *iov, int count);
  * @bytes: how many.
  *
  * Returns how many were written, at least 1 unless bytes is 0.
- *   -EPIPE the peer reads no more (no signal); -EBADF closed; -ECANCELED / -ETIMEDOUT the context ended and nothing was written.
+ *   -EPIPE the peer reads no more (no signal); -EBADF closed; -ECANCELED / -ETIMEDOUT the context
+ *   ended and nothing was written.
  * Blocks:    parks the fiber. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Cost:      one system call, two where it has to wait.
@@ -234,11 +241,13 @@ WEFT_API int weft_shutdown(int fd, int how);
 WEFT_API int weft_close(int fd);
 
 /**
- * weft_wait_fd - wait until a descriptor is readable or writable, for libraries that read themselves.
+ * weft_wait_fd - wait until a descriptor is readable or writable, for libraries that read
+ * themselves.
  * @fd:       any descriptor that epoll takes; borrowed.
  * @writable: 0: until a read would not block; 1: until a write would not.
  *
- * Returns 0 (spurious returns are possible: use non-blocking calls and wait again); -EBADF; -EPERM a regular file; -ECANCELED / -ETIMEDOUT.
+ * Returns 0 (spurious returns are possible: use non-blocking calls and wait again); -EBADF; -EPERM
+ * a regular file; -ECANCELED / -ETIMEDOUT.
  * Blocks:    parks the fiber. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_read.

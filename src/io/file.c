@@ -2,7 +2,8 @@
 /*
  * file.c - the calls of weft/file.h: describe the operation, hand it to an executor, wait.
  *
- * The executor is chosen once, at the first operation: io_uring unless WEFT_FILE=pool is set or the kernel refuses it.
+ * The executor is chosen once, at the first operation: io_uring unless WEFT_FILE=pool is set or the
+ * kernel refuses it.
  */
 #include <weft/file.h>
 

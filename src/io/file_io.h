@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * file_io.h - one file operation as data, and its two executors: the file thread's io_uring, and a system call on a pool thread.
+ * file_io.h - one file operation as data, and its two executors: the file thread's io_uring, and a
+ * system call on a pool thread.
  */
 #ifndef WEFT_IO_FILE_IO_H
 #define WEFT_IO_FILE_IO_H
@@ -43,7 +44,8 @@ long weft__file_do(struct weft__file_req *r, void *caller);
 ssize_t weft__file_transfer(int fd, bool write, const struct iovec *iov, int count, void *caller);
 
 /* file_uring.c */
-/** Starts the file thread. 0, or why io_uring cannot be used (-ENOSYS, -EPERM, …). Not inside weft__enter. */
+/** Starts the file thread. 0, or why io_uring cannot be used (-ENOSYS, -EPERM, …). Not inside
+ * weft__enter. */
 int weft__file_uring_start(void);
 void weft__file_uring_submit(struct weft__job *j);
 void weft__file_uring_cancel(struct weft__job *j);

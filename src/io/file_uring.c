@@ -5,13 +5,15 @@
  *   fibers ──lock-free list──> file thread ──SQEs──> kernel ──CQEs──> file thread ──weft__job_done──> fiber runnable
  *              + eventfd
  *
- * io_uring requests belong to the thread that submitted them (they die with it, and their completions interrupt its other calls), so a
- * fiber that migrates never submits itself. This thread runs no user code and never ends.
+ * io_uring requests belong to the thread that submitted them (they die with it, and their
+ * completions interrupt its other calls), so a fiber that migrates never submits itself. This
+ * thread runs no user code and never ends.
  *
- * F1  `pending` is a stack pushed by CAS; the pusher that found it empty writes the eventfd; the thread takes the whole list by one
- *     exchange and reverses it [seq_cst].
- * F2  A request's frame is its fiber's; it stays until weft__job_done, which is the last touch. A wanted cancel is a flag in it,
- *     looked for among the requests under way only, so a request that is done is never touched.
+ * F1  `pending` is a stack pushed by CAS; the pusher that found it empty writes the eventfd; the
+ *     thread takes the whole list by one exchange and reverses it [seq_cst].
+ * F2  A request's frame is its fiber's; it stays until weft__job_done, which is the last touch. A
+ *     wanted cancel is a flag in it, looked for among the requests under way only, so a request
+ *     that is done is never touched.
  */
 #include "io/file_io.h"
 
@@ -49,7 +51,8 @@ void weft__file_uring_submit(struct weft__job *j)
     push((struct weft__file_req *)(void *)j);
 }
 
-/* The target asks for its own end by a flag; the thread looks through the requests that it holds. */
+/* The target asks for its own end by a flag; the thread looks through the requests that it
+ * holds. */
 static _Atomic uint32_t cancels_wanted;
 
 void weft__file_uring_cancel(struct weft__job *j)

@@ -92,7 +92,8 @@ static void job_start(struct weft__job *j)
     weft__futex_wake(&signal_word, 1);
 }
 
-/* One thread more where all are busy. pthread_create allocates, so this runs outside the runtime. */
+/* One thread more where all are busy. pthread_create allocates, so this runs outside the
+ * runtime. */
 static int provide_thread(void)
 {
     weft__lock(&lock);

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * offload.h - work that must block a thread (name resolution; files where io_uring is missing), done by a small pool.
+ * offload.h - work that must block a thread (name resolution; files where io_uring is missing),
+ * done by a small pool.
  *
- * A job is linked into the pool's queue by the commit of its fiber's park, run by a pool thread, and answered under its own lock:
+ * A job is linked into the pool's queue by the commit of its fiber's park, run by a pool thread,
+ * and answered under its own lock:
  *
  *      QUEUED ──pool thread──> DONE       (claims and readies the fiber)
  *         └────the fiber, interrupted──> ABANDONED   (the pool thread calls drop when it is through)
  *
- * O1  state changes only under job.lock, so an interrupted fiber and the pool thread agree on who disposes of the job, and
- *     no late claim can hit the fiber's next wait.
+ * O1  state changes only under job.lock, so an interrupted fiber and the pool thread agree on who
+ *     disposes of the job, and no late claim can hit the fiber's next wait.
  * O2  A job whose buffers are the caller's is not abandonable: its fiber waits until it is done.
  * Threads are made on demand (16 at most) and end after ten idle seconds.
  */
@@ -31,12 +33,14 @@ struct weft__job {
     void (*drop)(struct weft__job *j); /* frees an abandoned job; NULL: not abandonable (O2) */
 };
 
-/** Runs the job on the pool and waits. 0: done. -ECANCELED / -ETIMEDOUT: abandoned, the job is no longer the caller's. -EAGAIN, -ENOMEM: no
- *  thread could be made, nothing ran. Inside weft__enter/leave. */
+/** Runs the job on the pool and waits. 0: done. -ECANCELED / -ETIMEDOUT: abandoned, the job is no
+ *  longer the caller's. -EAGAIN, -ENOMEM: no thread could be made, nothing ran. Inside
+ *  weft__enter/leave. */
 int weft__offload(struct weft__job *j, enum weft__reason reason, void *caller);
 
-/** The waiting half by itself, for others that answer jobs (the file thread): start is called once the fiber is parked. cancel (may be
- *  NULL) is asked once, when the context ends, to hurry a job that may not be abandoned. */
+/** The waiting half by itself, for others that answer jobs (the file thread): start is called once
+ *  the fiber is parked. cancel (may be NULL) is asked once, when the context ends, to hurry a job
+ *  that may not be abandoned. */
 int weft__job_wait(struct weft__job *j, enum weft__reason reason, void *caller,
     void (*start)(struct weft__job *), void (*cancel)(struct weft__job *));
 /** The answering half: the job is done. Any thread, inside weft__enter/leave. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* poller.c - waiting for readiness through one epoll instance; poller.h has the picture and the invariants. */
+/* poller.c - waiting for readiness through one epoll instance; poller.h has the picture and the
+ * invariants. */
 #include "io/poller.h"
 
 #include <errno.h>
@@ -283,7 +284,8 @@ static void unlink_all(struct wait_set *s)
     }
 }
 
-/* Links the set's waiters under all locks. Returns the index of one that is ready already, -1 when all wait, or an error. */
+/* Links the set's waiters under all locks. Returns the index of one that is ready already, -1 when
+ * all wait, or an error. */
 static int link_locked(struct wait_set *s, const struct weft__fd_wait *w)
 {
     for (unsigned i = 0; i < s->n; i++) {

@@ -4,19 +4,24 @@
  *
  * Every descriptor that a fiber has waited on has a record, found by its number:
  *
- *      table[fd / 1024] -> chunk of 1024 records ->  { lock, generation, kind, ready[2], waiters[2] }
+ *      table[fd / 1024] -> chunk of 1024 records ->  { lock, generation, kind, ready[2], waiters[2]
+ *      }
  *
- * It is registered once with epoll, edge-triggered, for both directions. A call first tries the system call; on EAGAIN it waits here. An
- * edge that arrives between the two is latched in ready[], so the wait returns at once and the call tries again. One epoll
- * instance serves all workers: an idle thread sleeps in it, busy workers ask it in passing. (An instance per worker was
- * the plan; then an event for a busy worker's descriptor would wait for that worker, while here whoever is idle takes it. With many cores
- * the instance's own lock may become the limit: measure before changing.)
+ * It is registered once with epoll, edge-triggered, for both directions. A call first tries the
+ * system call; on EAGAIN it waits here. An edge that arrives between the two is latched in ready[],
+ * so the wait returns at once and the call tries again. One epoll instance serves all workers: an
+ * idle thread sleeps in it, busy workers ask it in passing. (An instance per worker was the plan;
+ * then an event for a busy worker's descriptor would wait for that worker, while here whoever is
+ * idle takes it. With many cores the instance's own lock may become the limit: measure before
+ * changing.)
  *
  * E1  waiters[d] are parked fibers or about to park with the record's lock held until their commit.
- * E2  An event carries fd and generation; a record whose generation moved on ignores it: a reused number is never woken by its
- *     predecessor's events.
- * E3  weft__fd_close bumps the generation, wakes all waiters with -EBADF, then closes: nobody waits on a dead descriptor.
- * E4  A waiter that its context interrupted takes itself off the list under the lock before it returns.
+ * E2  An event carries fd and generation; a record whose generation moved on ignores it: a reused
+ *     number is never woken by its predecessor's events.
+ * E3  weft__fd_close bumps the generation, wakes all waiters with -EBADF, then closes: nobody waits
+ *     on a dead descriptor.
+ * E4  A waiter that its context interrupted takes itself off the list under the lock before it
+ *     returns.
  *
  * Plain threads park in a futex like fibers while a runtime runs; without one they wait in poll(2).
  * Concurrency: all functions from any fiber or thread, inside weft__enter/weft__leave.
@@ -60,8 +65,9 @@ int weft__fd_kind(int fd, struct weft__fd *r);
 /** Says that fd is new: a socket just made by us, non-blocking. */
 void weft__fd_new_socket(int fd);
 
-/** Waits until any of n (<= 8) descriptors may be ready or deadline_ns (-1: none) passes. Returns the index of one that woke it (try the
- *  call again: it may still say EAGAIN), -EBADF closed meanwhile, -ETIME the deadline passed, -ECANCELED/-ETIMEDOUT the context ended, -EPERM epoll
+/** Waits until any of n (<= 8) descriptors may be ready or deadline_ns (-1: none) passes. Returns
+ *  the index of one that woke it (try the call again: it may still say EAGAIN), -EBADF closed
+ *  meanwhile, -ETIME the deadline passed, -ECANCELED/-ETIMEDOUT the context ended, -EPERM epoll
  *  does not take it. */
 int weft__fd_wait_any(const struct weft__fd_wait *w, unsigned n, int64_t deadline_ns, void *caller);
 int weft__fd_wait(int fd, enum weft__dir dir, void *caller);

@@ -41,7 +41,8 @@ static int from_gai(int rc)
     }
 }
 
-/* Takes the list over, alternating families so that one dead family costs one attempt only (RFC 8305). */
+/* Takes the list over, alternating families so that one dead family costs one attempt only (RFC
+ * 8305). */
 static void interleave(const struct addrinfo *list, struct weft__addrs *ret)
 {
     const struct addrinfo *by[2] = {list, list};

@@ -2,9 +2,10 @@
 /*
  * socket.c - the calls of weft/net.h.
  *
- * Shape of each: ask the context, try the system call without blocking, wait in the poller on EAGAIN, try again. Sockets are
- * called with MSG_DONTWAIT, so a socket made elsewhere in blocking mode works as well. Pipes and terminals in blocking
- * mode are waited for first, and then called as a blocking call (another reader may have been faster). Files go to the file thread.
+ * Shape of each: ask the context, try the system call without blocking, wait in the poller on
+ * EAGAIN, try again. Sockets are called with MSG_DONTWAIT, so a socket made elsewhere in blocking
+ * mode works as well. Pipes and terminals in blocking mode are waited for first, and then called as
+ * a blocking call (another reader may have been faster). Files go to the file thread.
  */
 #include <weft/net.h>
 
@@ -79,7 +80,8 @@ static ssize_t transfer(struct transfer *t, void *caller)
     return rc;
 }
 
-/* weft__fd_wait's 0 makes the loop above go round once more; a transfer's own 0 (end of stream) must not. */
+/* weft__fd_wait's 0 makes the loop above go round once more; a transfer's own 0 (end of stream)
+ * must not. */
 
 static ssize_t transfer_one(int fd, enum weft__dir dir, const void *buf, size_t bytes, void *caller)
 {
@@ -209,7 +211,8 @@ static int listen_at(const struct weft__addr *a, int type, const weft_listen_opt
     return fd;
 }
 
-/* An empty host means every interface: the IPv6 wildcard takes both families, so it is tried first. */
+/* An empty host means every interface: the IPv6 wildcard takes both families, so it is tried
+ * first. */
 static unsigned prefer_v6(const struct weft__addrs *a)
 {
     for (unsigned i = 0; i < a->count; i++)
@@ -268,7 +271,8 @@ int weft_accept(int fd)
     return (int)rc;
 }
 
-/* ---- dialling: several attempts race, each started when its predecessor failed or was slow ---- */
+/* ---- dialling: several attempts race, each started when its predecessor failed or was slow
+ * ---- */
 
 struct dial {
     const struct weft__addrs *a;
@@ -305,7 +309,8 @@ static int attempt_start(struct dial *d)
     return -1;
 }
 
-/* Asks how attempt i ended. Its descriptor if it won, else -1 (and it is gone, or still under way). */
+/* Asks how attempt i ended. Its descriptor if it won, else -1 (and it is gone, or still under
+ * way). */
 static int attempt_check(struct dial *d, unsigned i)
 {
     int fd = d->open[i].fd, err = 0;

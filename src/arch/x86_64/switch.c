@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * switch.c - the context switch of x86-64 (System V), 2.9 ns: six pushes, two moves, six pops, one indirect jump.
+ * switch.c - the context switch of x86-64 (System V), 2.9 ns: six pushes, two moves, six pops, one
+ * indirect jump.
  *
- * pop + jmp instead of ret: the return-address predictor has nothing useful to say about another stack's caller, and a
- * wrong guess costs more than an indirect jump's own predictor does (3.6 against 2.9 ns for two fibers).
- * The first entry has no caller: weft__arch_start marks its return address undefined, so debuggers and unwinders stop there.
+ * pop + jmp instead of ret: the return-address predictor has nothing useful to say about another
+ * stack's caller, and a wrong guess costs more than an indirect jump's own predictor does (3.6
+ * against 2.9 ns for two fibers). The first entry has no caller: weft__arch_start marks its return
+ * address undefined, so debuggers and unwinders stop there.
  */
 #include "arch/arch.h"
 

@@ -109,7 +109,8 @@ static int drain(int fd, char *buf, size_t buf_bytes)
     return lines;
 }
 
-/* A pipe that nobody reads: writing must not wait, and the reader learns how many lines are missing. */
+/* A pipe that nobody reads: writing must not wait, and the reader learns how many lines are
+ * missing. */
 TEST(a_stalled_reader)
 {
     enum { LINES = 2000 };

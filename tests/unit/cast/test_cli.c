@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_cli.c - the command line as a user sees it: output, errors, exit statuses; serving is a double.
+/* test_cli.c - the command line as a user sees it: output, errors, exit statuses; serving is a
+ * double.
  */
 #include "cli/cli.h"
 #include "config_test.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_file.c - files from fibers, through the io_uring thread and through the pool: same results. */
+/* test_file.c - files from fibers, through the io_uring thread and through the pool: same
+ * results. */
 #include <weft/fiber.h>
 #include <weft/file.h>
 #include <weft/net.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_net.c - sockets, pipes and names on fibers: data intact, waits ended by close, cancel and deadline, errors told. */
+/* test_net.c - sockets, pipes and names on fibers: data intact, waits ended by close, cancel and
+ * deadline, errors told. */
 #include <weft/fiber.h>
 #include <weft/net.h>
 #include <weft/run.h>
@@ -59,7 +60,8 @@ static int client(void *p)
         size_t n = 1 + (x >> 8) % sizeof out;
         for (size_t i = 0; i < n; i++)
             out[i] = (unsigned char)((x = x * 1103515245u + 12345u) >> 16);
-        /* The echo server reads while we write, so more than a socket buffer cannot deadlock at this size. */
+        /* The echo server reads while we write, so more than a socket buffer cannot deadlock at
+         * this size. */
         CHECK_EQ(weft_write_all(fd, out, n), n);
         CHECK_EQ(weft_read_full(fd, in, n), n);
         CHECK(memcmp(in, out, n) == 0);

@@ -666,8 +666,7 @@ typedef struct weft_loop_send_op {
  * Blocks:    never.
  * Callable:  the loop's thread.
  * Order:     in order of the array; two sends to one socket keep their order.
- * Cost:      as `count` calls of weft_loop_send. (Submitting them to io_uring in batches was
- *            measured within 5% of that, so both back ends call send.)
+ * Cost:      epoll: `count` calls of send(2). io_uring: one system call for 128 sends.
  * Since 0.1. See weft_loop_send.
  */
 WEFT_API size_t weft_loop_send_batch(weft_loop *loop, weft_loop_send_op *ops, size_t count);

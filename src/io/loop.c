@@ -541,6 +541,7 @@ void weft_loop_free(weft_loop *loop)
     if (at_load(&loop->running) || loop->started)
         weft__misuse("weft_loop_free of loop \"%s\", which runs", loop->name);
     weft__loop_listeners_free(loop);
+    weft__loop_batch_close(loop);
     loop->backend->close(loop);
     close(loop->wake_fd);
     for (uint32_t i = 0; i < loop->chunk_count; i++)

@@ -6,7 +6,8 @@
  *   loop_post.c    the queue of messages and the wake protocol
  *   loop_timer.c   the timing wheel
  *   loop_epoll.c   back end epoll          loop_uring.c   back end io_uring
- *   loop_sock.c    recv, send              loop_listen.c  accepting, its pauses
+ *   loop_sock.c    recv, send              loop_batch.c   many sends at once
+ *   loop_listen.c  accepting, its pauses
  *   loop_addr.c    addresses               loop_dial.c    connecting
  *
  * The table of records. The kernel is never given a record's address, only `slot` and `gen`:
@@ -148,6 +149,9 @@ struct weft_loop {
     unsigned starved;         /* listeners waiting for fds or memory */
     bool fds_freed;           /* wake the starved ones at the end of this turn */
 
+    struct io_uring *batch_ring; /* see loop_batch.c */
+    bool batch_tried;
+
     struct loop_counters stats;
     _Atomic bool owned, running; /* owned: `owner` is set, for good */
     pthread_t owner;
@@ -206,6 +210,9 @@ void weft__loop_queue_init(struct loop_queue *q);
 weft_loop_msg *weft__loop_queue_pop(struct loop_queue *q);
 bool weft__loop_queue_empty(struct loop_queue *q);
 void weft__loop_wake(weft_loop *loop);
+
+ssize_t weft__loop_count_send(weft_loop *loop, ssize_t n);
+void weft__loop_batch_close(weft_loop *loop);
 
 void weft__loop_wheel_init(struct loop_wheel *w, int64_t now_ns);
 void weft__loop_wheel_run(weft_loop *loop);

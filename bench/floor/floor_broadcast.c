@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * floor_broadcast.c - the limit of fan-out: one thread that sends each of N sockets one contiguous range a
- * pass, and nothing else.
+ * floor_broadcast.c - the limit of fan-out: one thread that sends each of N sockets one contiguous
+ * range a pass, and nothing else.
  *
  *     floor_broadcast [--subs 1000] [--rate 1000] [--bytes 132] [--seconds 3] [--window_us 0]
  *                     [--io send|uring] [--sndbuf BYTES] [--name broadcast]
@@ -10,14 +10,16 @@
  *                                |....|m|m|m|m|m|m|....|
  *     subscriber = cursor              ^a    ^b    ^head      send(fd, log + cursor, head - cursor)
  *
- * The publisher is open loop: message i is due at begin + i / rate, whatever the server is doing, and carries
- * that time; a second process holds the subscribers' ends and takes each message's latency from it, at
- * the moment that its bytes were received. A pass sends whatever has become due; passes run back to back, or
- * --window_us apart. A socket that pushes back is left alone until it can be written, and then gets
- * all that it missed in one send. --io uring makes the same sends by io_uring, 128 a submission.
+ * The publisher is open loop: message i is due at begin + i / rate, whatever the server is doing,
+ * and carries that time; a second process holds the subscribers' ends and takes each message's
+ * latency from it, at the moment that its bytes were received. A pass sends whatever has become
+ * due; passes run back to back, or --window_us apart. A socket that pushes back is left alone until
+ * it can be written, and then gets all that it missed in one send. --io uring makes the same sends
+ * by io_uring, 128 a submission.
  *
- * Printed beside the result: what one send cost in this run (processor time), and how busy both processes were: where the
- * receivers' processor is full, the figure is theirs and not the server's.
+ * Printed beside the result: what one send cost in this run (processor time), and how busy both
+ * processes were: where the receivers' processor is full, the figure is theirs and not the
+ * server's.
  */
 #include <fcntl.h>
 #include <liburing.h>

@@ -2,9 +2,9 @@
 /*
  * floor_common.h - what the floors share. They use nothing of the library.
  *
- * A floor is the least that a job can cost here: bare system calls in a loop that does nothing else. The
- * table of `make bench` shows it beside the library's own figure, as the distance to the limit.
- * Every result is a line `name value unit`.
+ * A floor is the least that a job can cost here: bare system calls in a loop that does nothing
+ * else. The table of `make bench` shows it beside the library's own figure, as the distance to the
+ * limit. Every result is a line `name value unit`.
  */
 #ifndef FLOOR_COMMON_H
 #define FLOOR_COMMON_H
@@ -84,8 +84,8 @@ static inline void set_nodelay(int fd)
     must(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), "TCP_NODELAY");
 }
 
-/* Listens on 127.0.0.1; port 0 takes a free one. Connections inherit TCP_NODELAY and, where the kernel has
- * it, reno: on loopback it carries half as much again as the machine's bbr. */
+/* Listens on 127.0.0.1; port 0 takes a free one. Connections inherit TCP_NODELAY and, where the
+ * kernel has it, reno: on loopback it carries half as much again as the machine's bbr. */
 static inline int listen_on(uint16_t port, uint16_t *ret_port)
 {
     struct sockaddr_in a = {

@@ -2,11 +2,12 @@
 /*
  * floor_echo.c - the least that an echo server can cost: one thread, bare system calls.
  *
- *     floor_echo epoll|uring [PORT [CPU]]      prints `listening 127.0.0.1:PORT`, serves until killed
+ *     floor_echo epoll|uring [PORT [CPU]]    prints `listening 127.0.0.1:PORT`, serves on
  *
- * epoll: level-triggered (no second read to learn that a socket is empty), one read and one write a
- * message. uring: multishot accept, multishot receive into a shared ring of buffers, sends submitted with
- * the wait: one system call for all that is ready. Measured by floor_echo_client in another process.
+ * epoll: level-triggered (no second read to learn that a socket is empty), one read and write a
+ * message. uring: multishot accept, multishot receive into a shared ring of buffers, sends
+ * submitted with the wait: one system call for all that is ready. Measured by floor_echo_client in
+ * another process.
  */
 #include <liburing.h>
 #include <sys/epoll.h>

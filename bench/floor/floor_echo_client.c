@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * floor_echo_client.c - the load for any echo server: fixed connections, one message in flight on each.
+ * floor_echo_client.c - the load for any echo server: fixed connections, one message in flight on
+ * each.
  *
  *     floor_echo_client ADDRESS:PORT [--conns 64] [--bytes 128] [--depth 1] [--seconds 3] [--cpu N]
  *                       [--pid SERVER] [--name echo]
  *
- * Each connection sends `depth` messages in one go and waits until all have come back. With --pid it prints
- * the server's processor time a message as well, which tells more than the rate where client and server
- * compete. Built on io_uring, so that it needs less of the machine than the server does.
+ * Each connection sends `depth` messages in one go and waits until all have come back. With --pid
+ * it prints the server's processor time a message as well, which tells more than the rate where
+ * client and server compete. Built on io_uring, so that it needs less of the machine than the
+ * server does.
  */
 #include <liburing.h>
 #include "floor_common.h"

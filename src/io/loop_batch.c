@@ -2,18 +2,18 @@
 /*
  * loop_batch.c - a range to each of many sockets: the pass of a broadcast.
  *
- * On epoll it is send(2) in a row. On io_uring the sends are submitted 128 at a time, to a ring of their
- * own: with MSG_DONTWAIT a send is done, or refused with -EAGAIN, before the submission returns (nothing
- * is armed, nothing punted to a thread), so all results are there at once, nobody else's completion can
- * stand between them, and no buffer is held afterwards.
+ * On epoll it is send(2) in a row. On io_uring the sends are submitted 128 at a time, to a ring of
+ * their own: with MSG_DONTWAIT a send is done, or refused with -EAGAIN, before the submission
+ * returns (nothing is armed, nothing punted to a thread), so all results are there at once, nobody
+ * else's completion can stand between them, and no buffer is held afterwards.
  *
- *     ops[k .. k+127] --prepare--> SQ --one io_uring_enter--> CQ --user_data = index--> ops[].result
+ *     ops[k .. k+127] --prepare--> SQ --one io_uring_enter--> CQ --user_data--> ops[].result
  *
- * 85% of a send is spent inside tcp_sendmsg either way; the ring saves the system call's entry and the look-up
- * beside it. bench/floor/floor_broadcast compares the two (--io send, --io uring).
+ * 85% of a send is spent inside tcp_sendmsg either way; the ring saves the system call's entry and
+ * the look-up beside it. bench/floor/floor_broadcast compares the two (--io send, --io uring).
  *
- * The ring is made by the first batch that is worth it; where it cannot be made, sends go one by one.
- * Only the loop's thread calls in here.
+ * The ring is made by the first batch that is worth it; where it cannot be made, sends go one by
+ * one. Only the loop's thread calls in here.
  */
 #include <liburing.h>
 #include <stdlib.h>

@@ -35,7 +35,8 @@
  * on a ring are 80 in a chain, 200,000 are 800; a loop that is to hold more is better made with
  * epoll or split.
  *
- * Single sends go by send(2), batches through a ring of their own (loop_batch.c). Files need a ring of their own (io_uring requests of a thread end with it).
+ * Single sends go by send(2), batches through a ring of their own (loop_batch.c). Files need a ring
+ * of their own (io_uring requests of a thread end with it).
  *
  * Invariant U1: `requests` counts requests whose last completion has not been seen.
  */

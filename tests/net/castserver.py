@@ -64,7 +64,8 @@ def free_port():
 
 
 class Server:
-    def __init__(self, conf=None, binary=None):
+    def __init__(self, conf=None, binary=None, fd_limit=None):
+        self.fd_limit = fd_limit
         self.binary = binary or os.environ.get("WEFT_TEST_SERVER") or os.path.join(BUILD, "cast", "weftcast")
         self.config = conf or config()
 
@@ -78,8 +79,10 @@ class Server:
         with open(path, "w") as f:
             json.dump(self.config, f)
         self.log = open(os.path.join(self.folder, "log"), "w+")
-        self.process = subprocess.Popen([self.binary, "--config", path], stdout=self.log, stderr=self.log,
-                                        stdin=subprocess.DEVNULL, cwd=self.folder)
+        command = [self.binary, "--config", path]
+        if self.fd_limit:
+            command = ["sh", "-c", f'ulimit -n {self.fd_limit}; exec "$@"', "sh"] + command
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL, cwd=self.folder)
         self.wait_until_up()
         return self
 

@@ -83,9 +83,25 @@ static void push_grave(struct weft_ctx *c)
         ;
 }
 
+/* If only the timer and the caller still refer to c, it need not wait for the timer (X5). Inside. */
+static void disarm_last(struct weft_ctx *c)
+{
+    if (!(c->kind & WEFT__CTX_NODE) || at_load(&c->refs) != 2)
+        return;
+    weft__lock(&c->lock);
+    if (c->armed && weft__timer_stop(&c->timer)) {
+        c->armed = false;
+        at_sub(&c->refs, 1);
+    }
+    weft__unlock(&c->lock);
+}
+
 void weft__ctx_unref_inside(struct weft_ctx *c)
 {
-    if (!c || (c->kind & WEFT__CTX_STATIC) || at_sub(&c->refs, 1) != 1)
+    if (!c || (c->kind & WEFT__CTX_STATIC))
+        return;
+    disarm_last(c);
+    if (at_sub(&c->refs, 1) != 1)
         return;
     if (c->kind & WEFT__CTX_NODE)
         weft__ctx_detach(c);
@@ -113,7 +129,14 @@ static struct weft_ctx *bury(struct weft_ctx *c)
 /* Gives up a reference outside; true: it was the last one, and c is off all lists. */
 static bool drop(struct weft_ctx *c)
 {
-    if (!c || (c->kind & WEFT__CTX_STATIC) || at_sub(&c->refs, 1) != 1)
+    if (!c || (c->kind & WEFT__CTX_STATIC))
+        return false;
+    if ((c->kind & WEFT__CTX_NODE) && at_load(&c->refs) == 2) {
+        weft__enter();
+        disarm_last(c);
+        weft__leave();
+    }
+    if (at_sub(&c->refs, 1) != 1)
         return false;
     if (c->kind & WEFT__CTX_NODE) {
         weft__enter();
@@ -134,19 +157,6 @@ void weft__ctx_bury(void)
     }
 }
 
-/* If only the timer still refers to c besides the caller, c need not wait for it (X5). */
-static void disarm_last(struct weft_ctx *c)
-{
-    weft__enter();
-    weft__lock(&c->lock);
-    if (c->armed && weft__timer_stop(&c->timer)) {
-        c->armed = false;
-        at_sub(&c->refs, 1);
-    }
-    weft__unlock(&c->lock);
-    weft__leave();
-}
-
 void weft_ctx_free(weft_ctx *c)
 {
     if (!c)
@@ -154,8 +164,6 @@ void weft_ctx_free(weft_ctx *c)
     weft__object_check(&c->object, WEFT_KIND_CTX);
     if (c->kind & WEFT__CTX_STATIC)
         return;
-    if ((c->kind & WEFT__CTX_NODE) && at_load(&c->refs) == 2)
-        disarm_last(c);
     while (drop(c))
         c = bury(c);
     if (at_load_rlx(&graveyard)) /* [mo:alone: a hint] */

@@ -36,9 +36,8 @@ typedef struct weft_fiber_opts {
     size_t stack_bytes;             /* 0: weft_run's */
     const weft_fiber_label *labels; /* label_count of them, beside the inherited ones */
     size_t label_count;
-    const void
-        *value; /* if not NULL: value_bytes from here are copied into the fiber, whose argument */
-    size_t value_bytes; /* then points at the copy (arg is ignored) */
+    const void *value;  /* if set: value_bytes from here are copied into the fiber, and its */
+    size_t value_bytes; /* argument points at the copy (arg is ignored) */
     size_t value_align; /* 0: 16 */
     void *spawn_site;   /* shown by dumps; NULL: the caller of weft_go_opt */
 } weft_fiber_opts;
@@ -70,8 +69,8 @@ WEFT_API int weft_go(weft_scope *scope, int (*fn)(void *), void *arg);
  * @arg:   as weft_go; ignored if the options have a value.
  * @opts:  options; borrowed for the call.
  *
- * Returns as weft_go; also -EINVAL: opts' size is wrong, or value_bytes is more than a sixteenth
- *   of the stack; -ENOSPC: the labels are too long (see weft_label).
+ * Returns as weft_go; also -EINVAL: opts' size is wrong, or value_align makes no sense; -E2BIG:
+ *   the value does not fit the stack; -ENOSPC: the labels are too long (see weft_label).
  * Blocks:    never.
  * Callable:  as weft_go.
  * Order:     as weft_go.
@@ -92,7 +91,7 @@ WEFT_API int weft_go_opt(
  * The function beneath the macro weft_go_copy. There is no allocation: the copy lies on the fiber's
  * stack.
  *
- * Returns as weft_go; also -EINVAL: bytes is more than a sixteenth of the stack, or align no
+ * Returns as weft_go; also -E2BIG: the value does not fit the stack; -EINVAL: align is no
  *   power of two.
  * Blocks:    never.
  * Callable:  as weft_go.

@@ -71,7 +71,7 @@ WEFT_API WEFT_NORETURN void weft_panic(const char *fmt, ...) WEFT_PRINTF(1, 2);
  * @fn:        the function.
  * @arg:       passed on to it.
  * @ret_panic: what happened, returned owned if the result is -WEFT_EPANIC (weft_panic_free); may be
- * NULL.
+ *             NULL.
  *
  * Returns what fn returned; -WEFT_EPANIC if it panicked. All defers and scopes of fn have then run.
  * Blocks:    where fn does.

@@ -10,7 +10,8 @@
  *     weft_chan_recv(weft_timer_chan(t), &when);
  *
  * needs no draining. To wait for one event with a limit none of this is needed: WEFT_AFTER in
- * select, or WEFT_TIMEOUT. A timer never fires early. Timers need a running runtime.
+ * select, or WEFT_TIMEOUT. A timer never fires early. Timers
+ * fire only while a runtime runs: those that are due before fire when it starts.
  */
 #ifndef WEFT_TIMER_H
 #define WEFT_TIMER_H

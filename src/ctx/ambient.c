@@ -55,6 +55,12 @@ int weft__ctx_cancelled(struct weft__fiber *f)
     return err;
 }
 
+/* Plain threads run under contexts without a runtime too, so the hook is set from the start. */
+__attribute__((constructor)) static void set_hook(void)
+{
+    weft__cancelled_hook = weft__ctx_cancelled;
+}
+
 int weft_ctx_check(void)
 {
     return weft__cancelled(weft__me());

@@ -319,24 +319,31 @@ const char *weft_ctx_trace(const weft_ctx *c)
 
 /* ---- the done channel ---- */
 
-/* There was no memory for a channel that somebody wants to wait on. */
+/* A closed channel for contexts whose own there was no memory for. */
+static _Atomic(weft_chan *) closed;
+
+int weft__ctx_prepare(void)
+{
+    weft_chan *c, *none = NULL;
+    if (at_load(&closed))
+        return 0;
+    int rc = weft_chan_new(0, 0, &c);
+    if (rc < 0)
+        return rc;
+    weft_chan_close(c);
+    if (!at_cas(&closed, &none, c))
+        weft_chan_free(c);
+    return 0;
+}
+
 static weft_chan *done_without_memory(struct weft_ctx *n)
 {
-    static _Atomic(weft_chan *) closed; /* one for all such cases */
-    weft_chan *c = at_load(&closed), *none = NULL;
-    if (!c) {
-        if (weft_chan_new(0, 0, &c) < 0)
-            weft__fatal("no memory for a context's done channel");
-        weft_chan_close(c);
-        if (!at_cas(&closed, &none, c)) {
-            weft_chan_free(c);
-            c = none;
-        }
-    }
+    if (weft__ctx_prepare() < 0)
+        weft__fatal("no memory for a context's done channel");
     weft__enter();
     weft__ctx_end(n, -ENOMEM, NULL);
     weft__leave();
-    return c;
+    return at_load(&closed);
 }
 
 weft_chan *weft_ctx_done(weft_ctx *c)

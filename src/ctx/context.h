@@ -100,6 +100,8 @@ extern _Atomic(struct weft_ctx *) weft__ctx_root;
 struct weft_ctx *weft__ctx_make(
     struct weft_ctx *parent, uint32_t kind, size_t bytes, int64_t deadline_ns, void *pc);
 void weft__ctx_bury(void);
+/** Makes beforehand what weft_ctx_done needs when memory is short. 0, -ENOMEM. */
+int weft__ctx_prepare(void);
 
 /* ---- inside ---- */
 /** Hangs a fresh node into the tree, and arms its timer where its deadline is nearer than the

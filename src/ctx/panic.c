@@ -55,6 +55,7 @@ struct weft_panic_info {
 struct marker {
     weft_unwind unwind;
     weft_panic_info *panic; /* NULL: an exit */
+    int result;             /* of the exit */
 };
 
 /* What `run` of the entries that are no functions points at. */
@@ -243,7 +244,7 @@ static _Noreturn void caught(struct walk *w, weft_try_frame *t)
 static void run_entry(struct walk *w, weft_unwind *u)
 {
     void (*run)(weft_unwind *) = u->run;
-    struct marker m = {.panic = w->panic};
+    struct marker m = {.panic = w->panic, .result = w->result};
     u->run = NULL; /* U2 */
     weft__unwind_push(w->f, &m.unwind, is_marker);
     run(u);
@@ -262,9 +263,10 @@ static _Noreturn void walk_list(struct walk *w)
             longjmp(b->buf, 1);
         } else if (u->run == is_marker) {
             struct marker *m = (struct marker *)u;
-            if (!m->panic)
+            if (!m->panic) {
                 w->exiting = true;
-            else if (w->panic)
+                w->result = m->result;
+            } else if (w->panic)
                 set_previous(w->panic, m->panic);
             else
                 weft_panic_free(m->panic); /* an exit in a defer: the panic is over */

@@ -82,8 +82,10 @@ static int run(struct app *a, const weft_run_opts *opts, int *ret_result)
     if (me && !(me->flags & WEFT__F_THREAD))
         return -EDEADLK;
     struct weft_ctx *root = weft_ctx_with_cancel(&weft__ctx_background), *none = NULL;
-    if (root == &weft__ctx_no_memory)
+    if (root == &weft__ctx_no_memory || weft__ctx_prepare() < 0) {
+        weft_ctx_free(root);
         return -ENOMEM;
+    }
     root->object.name = "root";
     if (!at_cas(&weft__ctx_root, &none, root)) {
         weft_ctx_free(root);
@@ -91,7 +93,6 @@ static int run(struct app *a, const weft_run_opts *opts, int *ret_result)
     }
     weft__io_init();
     weft__diag_init();
-    weft__cancelled_hook = weft__ctx_cancelled;
     rc = weft__sched_run(first_fiber, a, first_born, NULL, finish, &o, ret_result);
     at_store(&weft__ctx_root, NULL);
     if (rc == -ETIMEDOUT) { /* their links lead into the root: it stays */

@@ -153,9 +153,10 @@ FIBER_TEST(C19_layers)
         c[0] = weft_ctx_ref(weft_ctx_background());
         for (int i = 0; i < LAYERS; i++) {
             uint32_t kind = i == 0 ? 1 : rig_random(&seed) % 3;
-            c[i + 1] = kind == 0   ? weft_ctx_with_value(c[i], &keys[i], &keys[i])
-                       : kind == 1 ? weft_ctx_with_cancel(c[i])
-                                   : weft_ctx_with_timeout(c[i], timeout && !stop ? WEFT_MS : WEFT_HOUR);
+            c[i + 1] = kind == 0 ? weft_ctx_with_value(c[i], &keys[i], &keys[i])
+                       : kind == 1
+                           ? weft_ctx_with_cancel(c[i])
+                           : weft_ctx_with_timeout(c[i], timeout && !stop ? WEFT_MS : WEFT_HOUR);
             if (!timeout && i == 0)
                 stop = c[1];
             if (timeout && kind == 2 && !stop)
@@ -356,8 +357,8 @@ FIBER_TEST(C21_cause_table)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         for (int stacked = 0; stacked < 2; stacked++) {
             weft_ctx *parent = weft_ctx_with_cancel(weft_ctx_background());
-            weft_ctx *between = stacked ? weft_ctx_with_value(parent, &key_a, "v")
-                                        : weft_ctx_ref(parent);
+            weft_ctx *between =
+                stacked ? weft_ctx_with_value(parent, &key_a, "v") : weft_ctx_ref(parent);
             weft_ctx *child = weft_ctx_with_cancel(between);
             weft_ctx *below = weft_ctx_with_timeout(child, WEFT_HOUR);
             act(rows[i].first, parent, child);

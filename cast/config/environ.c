@@ -128,7 +128,7 @@ int cast_env_add_file(struct cast_env *env, const char *text)
 const char *cast_env_get(struct cast_env *env, const char *path, const char **ret_name)
 {
     const char *value = NULL;
-    for (int i = 0; i < PREFIXES; i++) {
+    for (int i = 0; env->count > 0 && i < PREFIXES; i++) {
         char name[CAST_PATH_BYTES];
         cast_env_name(prefixes[i], path, name, sizeof name);
         struct cast_env_var *var = find(env, name);

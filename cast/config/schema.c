@@ -110,8 +110,9 @@ static char letter(char c)
     return c == '.' ? '_' : (char)tolower((unsigned char)c);
 }
 
-/* Optimal string alignment distance of a and the first b_bytes of b. */
-static size_t distance(const char *a, const char *b, size_t b_bytes)
+/* Optimal string alignment distance of a and the first b_bytes of b, or MOST when it is above
+ * limit. */
+static size_t distance(const char *a, const char *b, size_t b_bytes, size_t limit)
 {
     enum { MOST = 128 };
     size_t a_bytes = strlen(a), rows[3][MOST + 1];
@@ -121,7 +122,7 @@ static size_t distance(const char *a, const char *b, size_t b_bytes)
         rows[0][j] = j;
     for (size_t i = 1; i <= a_bytes; i++) {
         size_t *row = rows[i % 3], *up = rows[(i + 2) % 3], *upper = rows[(i + 1) % 3];
-        row[0] = i;
+        size_t least = row[0] = i;
         for (size_t j = 1; j <= b_bytes; j++) {
             char x = letter(a[i - 1]), y = letter(b[j - 1]);
             size_t best = up[j - 1] + (x != y);
@@ -133,7 +134,11 @@ static size_t distance(const char *a, const char *b, size_t b_bytes)
                 upper[j - 2] + 1 < best)
                 best = upper[j - 2] + 1;
             row[j] = best;
+            least = best < least ? best : least;
         }
+        /* a transposition reaches back two rows, and costs one */
+        if (least > limit + 1)
+            return MOST;
     }
     return rows[a_bytes % 3][b_bytes];
 }
@@ -162,9 +167,13 @@ void cast_table_nearest(const struct cast_table *table, const char *path, bool s
         /* every section on the way to the key, and the key itself */
         for (size_t end = 0; candidate[end]; end += candidate[end] == '.') {
             end += strcspn(candidate + end, ".");
-            if (candidate[end] && !sections)
+            bool seen = i > 0 && strncmp(table->keys[i - 1].path, candidate, end) == 0;
+            if (candidate[end] && (!sections || seen))
                 continue;
-            size_t d = is_tail(path, candidate, end) ? 1 : distance(path, candidate, end);
+            bool tail = is_tail(path, candidate, end);
+            if (!tail && (end > bytes + most || bytes > end + most))
+                continue;
+            size_t d = tail ? 1 : distance(path, candidate, end, best / 2);
             /* of two that are as near, the one that weftcast acts on */
             size_t score = 2 * d + (table->keys[i].status != CAST_KEY_HAVE);
             if (score < best) {

@@ -2,7 +2,8 @@
 /*
  * rig.h - runs a test's body as the first fiber, once for each number of workers.
  *
- *     FIBER_TEST(name) { ... }     makes the cases name_1, name_2 and name_8; the body runs on a fiber
+ *     FIBER_TEST(name) { ... }     makes the cases name_1, name_2 and name_8; the body runs on a
+ *     fiber
  */
 #ifndef WEFT_TESTS_CTX_RIG_H
 #define WEFT_TESTS_CTX_RIG_H

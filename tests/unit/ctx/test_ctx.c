@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_ctx.c - explicit contexts: the tree and its end, deadlines, values, causes, after-functions. Cases
- * named C19 to C21 follow Go's own conformance tests of package context.
+ * test_ctx.c - explicit contexts: the tree and its end, deadlines, values, causes, after-functions.
+ * Cases named C19 to C21 follow Go's own conformance tests of package context.
  */
 #include <pthread.h>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_error.c - weft_error: codes, chains, kinds, what it takes from the context, text, and how it travels. */
+/* test_error.c - weft_error: codes, chains, kinds, what it takes from the context, text, and how it
+ * travels. */
 #include "rig.h"
 
 TEST(texts_of_codes)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_fiber.c - starting fibers with options, names and labels, sleeping, blocking calls, identities. */
+/* test_fiber.c - starting fibers with options, names and labels, sleeping, blocking calls,
+ * identities. */
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_panic.c - panics, protected calls, defers. Where Go has a rule (order of defers, a panic in a
- * defer, recover and Goexit) the case follows it.
+ * test_panic.c - panics, protected calls, defers. Where Go has a rule (order of defers, a panic in
+ * a defer, recover and Goexit) the case follows it.
  */
 #include <pthread.h>
 

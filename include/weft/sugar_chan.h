@@ -7,11 +7,11 @@
  *
  * What is checked at compile time, as an error and not as a warning:
  *
- *     element type     value sent                          variable received into
- *     number           any number (C's conversions hold)   exactly the element type
- *     pointer          as C's assignment allows without    exactly the element type
- *                      a cast, but no number; NULL
- *     struct, union    the same type                       the same type
+ *     element type   value sent                              variable received into
+ *     number         any number (C's conversions hold)       exactly the element type
+ *     pointer        the same type, or with a const less;    exactly the element type
+ *                    NULL; any object pointer to void *
+ *     struct, union  the same type                           the same type
  *
  * WEFT_CHAN_OF makes a new type each time it is written, as `struct { ... }` does: give it a name
  * by typedef. Functions and struct members then carry channels like any other value.
@@ -39,14 +39,13 @@
         (WEFT_IS_POINTER_(*(c).elem) == WEFT_IS_POINTER_(v) &&                                     \
             __builtin_types_compatible_p(__typeof__(1 ? (v) : *(c).elem), WEFT_ELEM_(c))))
 #define WEFT_RECEIVES_(c, p)                                                                       \
-    __builtin_types_compatible_p(__typeof__(1 ? (p) : (c).elem), __typeof__((c).elem))
+    (WEFT_IS_POINTER_(p) &&                                                                        \
+        __builtin_types_compatible_p(__typeof__(1 ? (p) : (c).elem), __typeof__((c).elem)))
 #define WEFT_ASSERT_(cond, text)                                                                   \
     ((void)sizeof(struct {                                                                         \
         _Static_assert(cond, text);                                                                \
         int weft_unused_;                                                                          \
     }))
-/* The weft_chan of a typed handle. */
-#define WEFT_RAW_(c) ((void)sizeof(*(c).elem), (c).chan)
 /* A value as an array of one, whose address can be passed on. */
 #define WEFT_BOX_(c, ...) ((WEFT_ELEM_(c)[1]){__VA_ARGS__})
 
@@ -56,20 +55,24 @@
 
 /* weft_send(c, value): weft_chan_send of a value. 0, -EPIPE, -ECANCELED, -ETIMEDOUT. */
 #define weft_send(c, ...)                                                                          \
-    (WEFT_ASSERT_(WEFT_SENDS_(c, (__VA_ARGS__)), "the value is not of the channel's type"),        \
+    (WEFT_ASSERT_(                                                                                 \
+         WEFT_SENDS_(c, (__VA_ARGS__)), "the channel carries another type than the value"),        \
         weft_chan_send((c).chan, WEFT_BOX_(c, (__VA_ARGS__))))
 /* weft_try_send(c, value): weft_chan_try_send of a value. 0, -EPIPE, -EAGAIN. */
 #define weft_try_send(c, ...)                                                                      \
-    (WEFT_ASSERT_(WEFT_SENDS_(c, (__VA_ARGS__)), "the value is not of the channel's type"),        \
+    (WEFT_ASSERT_(                                                                                 \
+         WEFT_SENDS_(c, (__VA_ARGS__)), "the channel carries another type than the value"),        \
         weft_chan_try_send((c).chan, WEFT_BOX_(c, (__VA_ARGS__))))
 
 /* weft_recv(c, &variable): weft_chan_recv. 1, 0 (closed), -ECANCELED, -ETIMEDOUT. */
 #define weft_recv(c, ret_elem)                                                                     \
-    (WEFT_ASSERT_(WEFT_RECEIVES_(c, ret_elem), "the variable is not of the channel's type"),       \
+    (WEFT_ASSERT_(                                                                                 \
+         WEFT_RECEIVES_(c, ret_elem), "the channel carries another type than the variable"),       \
         weft_chan_recv((c).chan, (ret_elem)))
 /* weft_try_recv(c, &variable): weft_chan_try_recv. 1, 0 (closed), -EAGAIN. */
 #define weft_try_recv(c, ret_elem)                                                                 \
-    (WEFT_ASSERT_(WEFT_RECEIVES_(c, ret_elem), "the variable is not of the channel's type"),       \
+    (WEFT_ASSERT_(                                                                                 \
+         WEFT_RECEIVES_(c, ret_elem), "the channel carries another type than the variable"),       \
         weft_chan_try_recv((c).chan, (ret_elem)))
 
 /* These names stand for the functions of weft/chan.h as well as for typed handles: a handle's own
@@ -100,11 +103,12 @@
 /* WEFT_RECV(c, &variable, &got): got is 1, or 0 if the channel is closed. NULL for what is not
  * wanted. */
 #define WEFT_RECV(c, ret_elem, ret_got)                                                            \
-    (WEFT_ASSERT_(WEFT_RECEIVES_(c, ret_elem), "the variable is not of the channel's type"),       \
+    (WEFT_ASSERT_(                                                                                 \
+         WEFT_RECEIVES_(c, ret_elem), "the channel carries another type than the variable"),       \
         WEFT_RECV_FROM((c).chan, ret_elem, ret_got))
 /* WEFT_SEND(c, value, &sent): sent is 0, or -EPIPE if the channel is closed. */
 #define WEFT_SEND(c, value, ret_sent)                                                              \
-    (WEFT_ASSERT_(WEFT_SENDS_(c, value), "the value is not of the channel's type"),                \
+    (WEFT_ASSERT_(WEFT_SENDS_(c, value), "the channel carries another type than the value"),       \
         WEFT_SEND_TO((c).chan, WEFT_BOX_(c, (value)), ret_sent))
 /* The same for a plain weft_chan pointer and an element's address. */
 #define WEFT_RECV_FROM(ch, ret_elem_, ret_got_)                                                    \

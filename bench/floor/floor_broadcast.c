@@ -6,7 +6,7 @@
  *     floor_broadcast [--subs 1000] [--rate 1000] [--bytes 132] [--seconds 3] [--window_us 0]
  *                     [--io send|uring] [--sndbuf BYTES] [--name broadcast]
  *
- *     messages, made when due:   log (a ring, mapped twice in a row, so that any range is contiguous)
+ *     messages, made when due:   log (a ring, mapped twice in a row: every range is contiguous)
  *                                |....|m|m|m|m|m|m|....|
  *     subscriber = cursor              ^a    ^b    ^head      send(fd, log + cursor, head - cursor)
  *

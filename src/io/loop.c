@@ -46,6 +46,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/alloc.h"
 #include "io/loop_impl.h"
 
 static _Thread_local weft_loop *self;
@@ -68,12 +69,12 @@ static int grow_table(weft_loop *loop)
 {
     if ((loop->chunk_count & (loop->chunk_count - 1)) == 0) {
         size_t room = loop->chunk_count ? 2 * (size_t)loop->chunk_count : 1;
-        struct loop_slot **chunks = realloc(loop->chunks, room * sizeof *chunks);
+        struct loop_slot **chunks = weft__realloc(loop->chunks, room * sizeof *chunks);
         if (!chunks)
             return -ENOMEM;
         loop->chunks = chunks;
     }
-    struct loop_slot *chunk = calloc(LOOP_CHUNK, sizeof *chunk);
+    struct loop_slot *chunk = weft__zalloc(LOOP_CHUNK * sizeof *chunk);
     if (!chunk)
         return -ENOMEM;
     uint32_t first = loop->slot_count;
@@ -505,7 +506,7 @@ static int take_opts(weft_loop *loop, const weft_loop_opts *opts)
 
 int weft_loop_new(const weft_loop_opts *opts, weft_loop **ret_loop)
 {
-    weft_loop *loop = calloc(1, sizeof *loop);
+    weft_loop *loop = weft__zalloc(sizeof *loop);
     if (!loop)
         return -ENOMEM;
     int rc;
@@ -530,7 +531,7 @@ int weft_loop_new(const weft_loop_opts *opts, weft_loop **ret_loop)
 close_wake:
     close(loop->wake_fd);
 free_loop:
-    free(loop);
+    weft__free(loop);
     return rc;
 }
 
@@ -545,9 +546,9 @@ void weft_loop_free(weft_loop *loop)
     loop->backend->close(loop);
     close(loop->wake_fd);
     for (uint32_t i = 0; i < loop->chunk_count; i++)
-        free(loop->chunks[i]);
-    free(loop->chunks);
-    free(loop);
+        weft__free(loop->chunks[i]);
+    weft__free(loop->chunks);
+    weft__free(loop);
 }
 
 /* ---- small answers ---- */

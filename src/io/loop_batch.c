@@ -16,7 +16,7 @@
  * one. Only the loop's thread calls in here.
  */
 #include <liburing.h>
-#include <stdlib.h>
+#include "base/alloc.h"
 #include "io/loop_impl.h"
 
 enum { SUBMITTED_AT_ONCE = 128, WORTH_A_RING = 4, PREFETCH = 4 };
@@ -26,11 +26,11 @@ static struct io_uring *open_ring(weft_loop *loop)
 {
     struct io_uring_params p = {
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL};
-    struct io_uring *ring = malloc(sizeof *ring);
+    struct io_uring *ring = weft__alloc(sizeof *ring);
     loop->batch_tried = true;
     if (ring && io_uring_queue_init_params(SUBMITTED_AT_ONCE, ring, &p) == 0)
         return loop->batch_ring = ring;
-    free(ring);
+    weft__free(ring);
     return NULL;
 }
 
@@ -39,7 +39,7 @@ void weft__loop_batch_close(weft_loop *loop)
     if (!loop->batch_ring)
         return;
     io_uring_queue_exit(loop->batch_ring);
-    free(loop->batch_ring);
+    weft__free(loop->batch_ring);
     loop->batch_ring = NULL;
 }
 

@@ -16,10 +16,10 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/alloc.h"
 #include "io/loop_impl.h"
 
 #define WAKE_TOKEN UINT64_MAX
@@ -33,7 +33,7 @@ struct state {
 
 static int epoll_open(weft_loop *loop)
 {
-    struct state *st = malloc(sizeof *st + loop->batch * sizeof st->events[0]);
+    struct state *st = weft__alloc(sizeof *st + loop->batch * sizeof st->events[0]);
     if (!st)
         return -ENOMEM;
     *st = (struct state){.fd = epoll_create1(EPOLL_CLOEXEC)};
@@ -50,7 +50,7 @@ fail:;
     int err = -errno;
     if (st->fd >= 0)
         close(st->fd);
-    free(st);
+    weft__free(st);
     return err;
 }
 
@@ -58,7 +58,7 @@ static void epoll_close(weft_loop *loop)
 {
     struct state *st = loop->state;
     close(st->fd);
-    free(st);
+    weft__free(st);
 }
 
 static int epoll_adopt(weft_loop *loop)

@@ -21,12 +21,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <fcntl.h>
+#include "base/alloc.h"
 #include "io/loop_impl.h"
 
 #define RETRY_NS (100 * WEFT_MS)
@@ -161,7 +161,7 @@ void weft__loop_listeners_turn_end(weft_loop *loop)
     while (!link_empty(&loop->dead)) {
         weft_loop_listener *l = WEFT_LOOP_OWNER(loop->dead.next, weft_loop_listener, link);
         link_remove(&l->link);
-        free(l);
+        weft__free(l);
     }
 }
 
@@ -195,6 +195,13 @@ static int apply_opts(int fd, const struct loop_addr *addr, const weft_loop_list
     return rc;
 }
 
+/* The socket's file, or NULL if it has none. */
+static const char *file_of(const struct loop_addr *addr)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->sa;
+    return addr->sa.ss_family == AF_UNIX && un->sun_path[0] ? un->sun_path : NULL;
+}
+
 /* True if the socket file is there and nobody listens on it: left by a process that died. */
 static bool is_left_over(const struct loop_addr *addr)
 {
@@ -212,9 +219,8 @@ static int bind_to(int fd, const struct loop_addr *addr)
     if (bind(fd, (const struct sockaddr *)&addr->sa, addr->len) == 0)
         return 0;
     int err = -errno;
-    const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->sa;
-    if (err != -EADDRINUSE || addr->sa.ss_family != AF_UNIX || !un->sun_path[0] ||
-        !is_left_over(addr) || unlink(un->sun_path) < 0)
+    const char *file = file_of(addr);
+    if (err != -EADDRINUSE || !file || !is_left_over(addr) || unlink(file) < 0)
         return err;
     return bind(fd, (const struct sockaddr *)&addr->sa, addr->len) < 0 ? -errno : 0;
 }
@@ -242,15 +248,21 @@ static int open_listening(struct loop_addr *addr, const weft_loop_listen_opts *o
     int rc = apply_opts(fd, addr, o);
     if (rc == 0)
         rc = bind_to(fd, addr);
-    const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->sa;
-    bool file = addr->sa.ss_family == AF_UNIX && un->sun_path[0];
-    if (rc == 0 && file && o->unix_mode && chmod(un->sun_path, (mode_t)o->unix_mode) < 0)
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    const char *file = file_of(addr);
+    if (file && o->unix_mode && chmod(file, (mode_t)o->unix_mode) < 0)
         rc = -errno;
     if (rc == 0 && listen(fd, o->backlog > 0 ? o->backlog : 4096) < 0)
         rc = -errno;
-    if (rc < 0)
-        close(fd);
-    return rc < 0 ? rc : fd;
+    if (rc == 0)
+        return fd;
+    close(fd);
+    if (file)
+        unlink(file);
+    return rc;
 }
 
 /* ---- life ---- */
@@ -258,7 +270,7 @@ static int open_listening(struct loop_addr *addr, const weft_loop_listen_opts *o
 static int start_listener(
     weft_loop *loop, int fd, weft_loop_accept_fn *fn, void *arg, weft_loop_listener **ret_listener)
 {
-    weft_loop_listener *l = calloc(1, sizeof *l);
+    weft_loop_listener *l = weft__zalloc(sizeof *l);
     if (!l)
         return -ENOMEM;
     l->fn = fn;
@@ -272,7 +284,7 @@ static int start_listener(
             weft__loop_io_erase(loop, &l->io);
     }
     if (rc < 0) {
-        free(l);
+        weft__free(l);
         return rc;
     }
     link_push(&loop->listeners, &l->link);
@@ -280,15 +292,19 @@ static int start_listener(
     return 0;
 }
 
-static void remember_file(weft_loop_listener *l, const struct loop_addr *addr)
+/* The socket's file is ours to remove. */
+static int remember_file(weft_loop_listener *l, const struct loop_addr *addr)
 {
-    const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->sa;
+    const char *file = file_of(addr);
     struct stat st;
-    if (addr->sa.ss_family != AF_UNIX || !un->sun_path[0] || stat(un->sun_path, &st) < 0)
-        return;
-    l->path = strdup(un->sun_path);
+    if (!file || stat(file, &st) < 0)
+        return 0;
+    l->path = weft__strdup(file);
+    if (!l->path)
+        return -ENOMEM;
     l->path_dev = st.st_dev;
     l->path_ino = st.st_ino;
+    return 0;
 }
 
 int weft_loop_listen(weft_loop *loop, const char *address, const weft_loop_listen_opts *opts,
@@ -306,13 +322,23 @@ int weft_loop_listen(weft_loop *loop, const char *address, const weft_loop_liste
     int fd = open_listening(&addr, &o);
     if (fd < 0)
         return fd;
-    rc = start_listener(loop, fd, fn, arg, ret_listener);
+    weft_loop_listener *l;
+    rc = start_listener(loop, fd, fn, arg, &l);
     if (rc < 0) {
         close(fd);
-        return rc;
+        goto unlink_file;
     }
-    remember_file(*ret_listener, &addr);
+    rc = remember_file(l, &addr);
+    if (rc < 0) {
+        weft_loop_listener_close(loop, l);
+        goto unlink_file;
+    }
+    *ret_listener = l;
     return 0;
+unlink_file:
+    if (file_of(&addr))
+        unlink(file_of(&addr));
+    return rc;
 }
 
 int weft_loop_listen_fd(
@@ -357,7 +383,7 @@ static void close_socket(weft_loop *loop, weft_loop_listener *l)
     weft_loop_io_close(loop, &l->io);
     if (l->path && stat(l->path, &st) == 0 && st.st_dev == l->path_dev && st.st_ino == l->path_ino)
         unlink(l->path);
-    free(l->path);
+    weft__free(l->path);
 }
 
 void weft_loop_listener_close(weft_loop *loop, weft_loop_listener *listener)

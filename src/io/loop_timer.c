@@ -7,8 +7,7 @@
  * the wheel's:
  *
  *     wheel.tick  ... 000011 010110 101001      tick of a timer  ... 000011 011000 000101
- *                             ^level 1                                      ^^^^^^ slot 24 of level
- * 1
+ *                             ^ level 1                                     ^ level 1, slot 24
  *
  * When the wheel reaches the start of an upper slot, its timers move down (each timer moves at most
  * once a level, and most, being stopped before, never). One 64-bit word a level says which slots
@@ -25,7 +24,7 @@
  *       never passes an occupied slot.
  *   W3  used[l] has bit s set exactly if slots[l][s] is not empty.
  *   W4  timers of one tick keep the order of their starts: an upper slot comes down, in order,
- * before anything can be put into the lower slots directly.
+ *       before anything can be put into the lower slots directly.
  *
  * Only the loop's thread calls in here. All is O(1), but for moving down.
  */

@@ -13,9 +13,9 @@
  *            first, and kept until the record is removed. Multishot polls are edge-triggered.
  *     OUT1   one-shot poll for POLLOUT, when WRITE is wanted: the usual course is one event, after
  *            which WRITE is wanted no more; then no second request and no cancellation is needed.
- *     OUTN   multishot poll for POLLOUT, armed when WRITE is still wanted after OUT1's event: from
- * then on edges, as E3 says. Cancelled when WRITE is wanted no more. ACCEPT multishot accept, for a
- * listener
+ *     OUTN   multishot poll for POLLOUT, armed when WRITE is still wanted after OUT1's event:
+ *            from then on edges, as E3 says. Cancelled when WRITE is wanted no more.
+ *     ACCEPT multishot accept, for a listener.
  *
  *     WRITE wanted --> OUT1 --event, handler done--> still wanted? --> OUTN --unwanted--> cancel
  *                       '-- wanted no more meanwhile: left to fire, its event is dropped
@@ -44,10 +44,10 @@
 #include <liburing.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "base/alloc.h"
 #include "io/loop_impl.h"
 
 enum { IN = 1, OUT1 = 2, OUTN = 4, ACCEPT = 8 }; /* bits of io->armed, and kinds of tokens */
@@ -94,7 +94,7 @@ static const char *why_not(int err)
 
 static int uring_open(weft_loop *loop)
 {
-    struct state *st = calloc(1, sizeof *st);
+    struct state *st = weft__zalloc(sizeof *st);
     if (!st)
         return -ENOMEM;
     struct io_uring_params p = {
@@ -113,7 +113,7 @@ static int uring_open(weft_loop *loop)
             snprintf(loop->note, sizeof loop->note, "%s", why);
         else
             snprintf(loop->note, sizeof loop->note, "io_uring_setup: %s", strerrordesc_np(-rc));
-        free(st);
+        weft__free(st);
         return rc == -EINVAL ? -ENOSYS : rc;
     }
     snprintf(loop->note, sizeof loop->note, "io_uring, found fit");
@@ -159,7 +159,7 @@ static void uring_close(weft_loop *loop)
     if (st->enabled && pthread_equal(loop->owner, pthread_self()))
         cancel_all(st);
     io_uring_queue_exit(&st->ring);
-    free(st);
+    weft__free(st);
 }
 
 /* ---- requests ---- */

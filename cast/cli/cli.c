@@ -22,7 +22,6 @@ static const char *const common_flags[] = {
     "http_api.external",
     "health.enabled",
     "prometheus.enabled",
-    "debug.enabled",
     "init.enabled",
     "weftcast.shards",
 };

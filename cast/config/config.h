@@ -148,7 +148,6 @@ struct cast_config {
     struct {
         bool disabled;
         char *handler_prefix;
-        int64_t write_timeout_ns;
         int64_t message_size_limit; /* bytes */
     } websocket;
     struct {
@@ -167,10 +166,9 @@ struct cast_config {
     struct {
         bool enabled;
         char *handler_prefix;
-    } prometheus, health, debug, init;
+    } prometheus, health, init;
     struct {
         char *name;
-        int64_t info_metrics_aggregate_interval_ns;
     } node;
     struct {
         int64_t timeout_ns;

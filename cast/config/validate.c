@@ -223,6 +223,7 @@ static int check_not_negative(struct cast_loader *l)
         const char *path;
         int64_t value;
     } rows[] = {
+        {"client.stale_close_delay", c->stale_close_delay_ns},
         {"client.expired_close_delay", c->expired_close_delay_ns},
         {"client.expired_sub_close_delay", c->expired_sub_close_delay_ns},
         {"client.presence_update_interval", c->presence_update_interval_ns},
@@ -234,9 +235,7 @@ static int check_not_negative(struct cast_loader *l)
         {"client.connection_rate_limit", c->connection_rate_limit},
         {"client.history_max_publication_limit", c->history_max_publication_limit},
         {"client.recovery_max_publication_limit", c->recovery_max_publication_limit},
-        {"websocket.write_timeout", l->cfg->websocket.write_timeout_ns},
         {"websocket.message_size_limit", l->cfg->websocket.message_size_limit},
-        {"node.info_metrics_aggregate_interval", l->cfg->node.info_metrics_aggregate_interval_ns},
         {"shutdown.timeout", l->cfg->shutdown.timeout_ns},
         {"weftcast.shards", l->cfg->weftcast.shards},
         {"weftcast.send_window", l->cfg->weftcast.send_window_ns},
@@ -364,7 +363,6 @@ static int check_paths(struct cast_loader *l)
         {"http_api.handler_prefix", c->http_api.handler_prefix, !c->http_api.disabled},
         {"prometheus.handler_prefix", c->prometheus.handler_prefix, c->prometheus.enabled},
         {"health.handler_prefix", c->health.handler_prefix, c->health.enabled},
-        {"debug.handler_prefix", c->debug.handler_prefix, c->debug.enabled},
         {"init.handler_prefix", c->init.handler_prefix, c->init.enabled},
         {"admin.handler_prefix", c->admin.handler_prefix, c->admin.enabled},
     };
@@ -412,9 +410,9 @@ static void notices(struct cast_loader *l)
     if (c->admin.enabled && c->admin.insecure)
         cast_load_warn(
             l, CAST_CONFIG_NOTICE, "admin.insecure", "INSECURE console: no password is asked for");
-    if (c->admin.enabled && !c->admin.insecure && (!c->admin.password[0] || !c->admin.secret[0]))
+    if (c->admin.enabled && !c->admin.insecure && !c->admin.password[0])
         cast_load_warn(l, CAST_CONFIG_NOTICE, "admin.password",
-            "nobody can log in to the console without admin.password and admin.secret");
+            "nobody can log in to the console without a password");
 }
 
 int cast_config_validate(struct cast_loader *l)

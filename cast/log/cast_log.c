@@ -67,10 +67,12 @@ int cast_log_open(const char *level, const char *file)
         if (fd < 0)
             return -errno;
     }
+    pthread_mutex_lock(&lock); /* nobody is in the middle of a line for the old descriptor */
     int old = atomic_exchange(&log_fd, fd);
     atomic_store(&log_is_terminal, isatty(fd) == 1);
     atomic_store(&log_asked_terminal, true);
     atomic_store(&log_level, (int)parsed);
+    pthread_mutex_unlock(&lock);
     if (old != STDOUT_FILENO)
         close(old);
     return 0;

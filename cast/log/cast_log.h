@@ -12,8 +12,8 @@
  * never waited for: when the reader of a pipe stalls, lines are dropped and counted, and the next
  * line that gets through says how many. So a shard may log from its event loop.
  *
- * Concurrency: any thread, any fiber; a line is never torn. cast_log_open and _close are for the
- * main thread alone while nobody logs.
+ * Concurrency: any thread, any fiber; a line is never torn. The log may be opened anew while others
+ * write to it; _open and _close themselves are one thread's at a time.
  */
 #ifndef CAST_LOG_H
 #define CAST_LOG_H

@@ -166,11 +166,10 @@ static void reload(struct server *srv)
             LOG_STR("error", err.text));
         return;
     }
-    if (next->client.ping_interval_ns <= next->client.pong_timeout_ns) {
-        cast_log(CAST_LOG_ERROR, "ping_interval must be greater than pong_timeout");
-        cast_config_unref(next);
-        return;
-    }
+    int rc = cast_log_open(next->log.level, next->log.file);
+    if (rc < 0)
+        cast_log(CAST_LOG_ERROR, "error opening log file", LOG_STR("error", strerror(-rc)));
+    cast_config_log_warnings(next);
     for (uint32_t i = 0; i < srv->count; i++) {
         srv->workers[i].next_cfg = cast_config_ref(next);
         weft_loop_post(srv->workers[i].shard.loop, &srv->workers[i].reload_msg);
@@ -282,11 +281,6 @@ int cast_serve(const struct cast_config *cfg)
     int signals = signalfd(-1, &set, SFD_CLOEXEC);
     if (signals < 0)
         return fatal("error preparing signals", -errno);
-    if (cfg->client.ping_interval_ns > 0 &&
-        cfg->client.ping_interval_ns <= cfg->client.pong_timeout_ns) {
-        cast_log(CAST_LOG_FATAL, "ping_interval must be greater than pong_timeout");
-        return 1;
-    }
     raise_fd_limit();
     int rc = server_init(&srv, cfg);
     if (rc < 0)

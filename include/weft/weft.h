@@ -14,6 +14,7 @@
 #include <weft/chan.h>
 #include <weft/cond.h>
 #include <weft/ctx.h>
+#include <weft/debug.h>
 #include <weft/error.h>
 #include <weft/fiber.h>
 #include <weft/file.h>

@@ -7,4 +7,3 @@
 
 void (*weft__dump_hook)(int fd);
 
-__attribute__((weak)) void weft__diag_init(void) {}

@@ -37,6 +37,7 @@ void weft__job_done(struct weft__job *j)
 static void *pool_main(void *arg)
 {
     (void)arg;
+    weft__service_thread(1);
     for (;;) {
         weft__enter();
         weft__lock(&lock);
@@ -55,8 +56,10 @@ static void *pool_main(void *arg)
             threads -= end;
             weft__unlock(&lock);
             weft__leave();
-            if (end)
+            if (end) {
+                weft__service_thread(-1);
                 return NULL;
+            }
             continue;
         }
         struct weft__job *j = weft__entry(n, struct weft__job, link);

@@ -136,6 +136,22 @@ int weft__mach_spawn(void)
     return -rc;
 }
 
+struct weft__mach *weft__mach_running(const struct weft__fiber *f)
+{
+    struct weft__sched *s = &weft__sched;
+    struct weft__thread *t = weft__tls_thread;
+    struct weft__mach *found = NULL;
+    uint32_t was = t ? at_xchg(&t->in_rt, 1) : 0; /* may be called inside the runtime or outside */
+    weft__lock(&s->lock);
+    for (struct weft__mach *m = s->all_machs; m && !found; m = m->all_next)
+        if (m->t.cur == f)
+            found = m;
+    weft__unlock(&s->lock);
+    if (t)
+        at_store(&t->in_rt, was);
+    return found;
+}
+
 /* ---- the spawner ---- */
 
 void weft__spawner_request(void)
@@ -179,12 +195,36 @@ void *weft__spawner_main(void *arg)
     return NULL;
 }
 
+/* ---- the library's own helpers: counted neither as strangers nor as threads that called in ---- */
+
+enum { SERVICES = 64 };
+static _Atomic int service_tids[SERVICES];
+
+bool weft__is_service(int tid)
+{
+    for (int i = 0; i < SERVICES; i++)
+        if (at_load(&service_tids[i]) == tid)
+            return true;
+    return false;
+}
+
+void weft__service_thread(int n)
+{
+    int tid = (int)weft__syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    for (int i = 0; i < SERVICES; i++) {
+        int want = n > 0 ? 0 : tid;
+        if (at_cas(&service_tids[i], &want, n > 0 ? tid : 0))
+            return;
+    }
+}
+
 /* ---- plain threads ---- */
 
 static void foreign_end(void *arg)
 {
     struct weft__mach *m = arg;
-    at_sub(&weft__sched.foreign, 1);
+    if (!weft__is_service(m->tid))
+        at_sub(&weft__sched.foreign, 1);
     weft__mach_unbind(m);
     munmap(m, sizeof *m);
 }
@@ -202,10 +242,10 @@ struct weft__thread *weft__attach_thread(void)
     pthread_once(&foreign_once, foreign_key_make);
     m->foreign = true;
     m->idle.flags = WEFT__F_THREAD;
-    m->idle.id = at_add(&weft__sched.next_id, 1) + 1;
     at_store(&m->idle.state, (uint32_t)WEFT__RUNNING);
     weft__mach_bind(m);
     pthread_setspecific(foreign_key, m);
-    at_add(&weft__sched.foreign, 1);
+    if (!weft__is_service(m->tid))
+        at_add(&weft__sched.foreign, 1);
     return &m->t;
 }

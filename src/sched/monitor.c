@@ -37,7 +37,7 @@
 #include "base/fatal.h"
 #include "sched/worker.h"
 
-enum { TICK_NS = 1000000, SLICE_NS = 10000000, MAX_PREEMPTED = 256 };
+enum { TICK_NS = 1000000, SLICE_NS = 10000000, MAX_PREEMPTED = 256, SAMPLE_LIMIT_NS = 200000000 };
 enum { PHASE_NONE, PHASE_WATCHED, PHASE_ASKED, PHASE_SIGNALLED };
 
 static struct sigaction old_action;
@@ -246,10 +246,39 @@ static void requeue_preempted(struct weft__mach *m, struct weft__worker *w, stru
     at_sub(&s->detached, 1);
 }
 
+/* Somebody asked where this thread is: told from the interrupted registers, whatever it was doing. */
+static void answer_sample(struct weft__mach *m, const ucontext_t *u)
+{
+    at_store(&m->sample_fp, (uintptr_t)u->uc_mcontext.gregs[REG_RBP]);
+    at_store(&m->sample_pc, (uintptr_t)u->uc_mcontext.gregs[REG_RIP]);
+    at_store(&m->sample, 2);
+    weft__futex_wake(&m->sample, 1);
+}
+
+bool weft__mach_sample(struct weft__mach *m, uintptr_t *ret_pc, uintptr_t *ret_fp)
+{
+    uint32_t none = 0;
+    if (!weft__sched.preempt || !at_cas(&m->sample, &none, 1))
+        return false;
+    weft__syscall(SYS_tgkill, getpid(), m->tid, weft__sched.preempt_signal, 0, 0, 0);
+    int64_t until = weft__clock_ns() + SAMPLE_LIMIT_NS;
+    while (at_load(&m->sample) == 1 && weft__clock_ns() < until)
+        weft__futex_wait(&m->sample, 1, 1000000);
+    bool answered = at_load(&m->sample) == 2;
+    *ret_pc = at_load(&m->sample_pc);
+    *ret_fp = at_load(&m->sample_fp);
+    at_store(&m->sample, 0);
+    return answered;
+}
+
 static void handler(int sig, siginfo_t *info, void *uc)
 {
     struct weft__sched *s = &weft__sched;
     struct weft__mach *m = weft__mach_self();
+    if (m && at_load(&m->sample) == 1) {
+        answer_sample(m, uc);
+        return;
+    }
     struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
     if (!m || m->foreign || !w || at_load(&m->t.in_rt) || m->t.cur->flags & WEFT__F_IDLE ||
         info->si_pid != getpid()) { /* M3 */

@@ -267,7 +267,8 @@ struct weft__spawn {
     void (*on_exit)(struct weft__fiber *f, int result);
     void *spawn_site;
     uint16_t flags;
-    bool relieve; /* the caller may be put aside when this worker's queue is full: a burst then reuses hot stacks */
+    bool
+        relieve; /* the caller may be put aside when this worker's queue is full: a burst then reuses hot stacks */
     /** Called on the new fiber before it becomes runnable (link it to scope and context). May be
      * NULL. */
     void (*prepare)(struct weft__fiber *f, void *prepare_arg);
@@ -326,6 +327,9 @@ void weft__poller_set(const struct weft__poller *p);
 /** Adjusts the count of things that can wake a fiber from outside (a file thread's request, a
  * signal channel): keeps deadlock detection quiet. */
 void weft__outside_add(int n);
+
+/** Counts a thread of the library itself in (+1) or out (-1): it is not one that could wake fibers of its own accord. */
+void weft__service_thread(int n);
 
 /* ---- blocking calls ---- */
 /** A call that may block the thread follows: others may take the worker. Between begin and end no

@@ -119,10 +119,17 @@ void weft__timer_start(struct weft__timer *t, int64_t when_ns)
 
 bool weft__timer_stop(struct weft__timer *t)
 {
-    struct weft__heap *h = at_load(&t->heap);
-    if (!h)
-        return false;
-    weft__lock(&h->lock);
+    struct weft__heap *h;
+    for (;;) {
+        h = at_load(&t->heap);
+        if (!h)
+            return false;
+        weft__lock(&h->lock);
+        void *now = at_load(&t->heap);
+        if (now == h || !now)
+            break;
+        weft__unlock(&h->lock); /* a runtime that starts or ends has moved it */
+    }
     bool pending = at_load(&t->heap) == h && (t == h->root || t->prev != NULL);
     if (pending) {
         remove_locked(h, t);

@@ -306,7 +306,7 @@ bool weft__live_fibers(int64_t *ret_live)
 static bool own_thread_locked(int tid)
 {
     const struct weft__sched *s = &weft__sched;
-    if (tid == s->monitor_tid || tid == s->spawner_tid)
+    if (tid == s->monitor_tid || tid == s->spawner_tid || weft__is_service(tid))
         return true;
     for (const struct weft__mach *m = s->all_machs; m; m = m->all_next)
         if (m->tid == tid)

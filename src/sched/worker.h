@@ -97,6 +97,8 @@ struct weft__mach {
     stack_t old_alt;
     _Atomic uintptr_t sig_pc, sig_fp; /* where a preempted fiber stopped, 0: not preempted */
     _Atomic uint32_t exited;
+    _Atomic uint32_t sample; /* 1: diag wants to know where it runs; 2: answered */
+    _Atomic uintptr_t sample_pc, sample_fp;
 };
 
 struct weft__sched {
@@ -199,6 +201,9 @@ void weft__mach_bind(struct weft__mach *m);
 void weft__mach_unbind(struct weft__mach *m);
 void weft__mach_wake(struct weft__mach *m);
 void weft__mach_wait(struct weft__mach *m);
+bool weft__is_service(int tid); /* said weft__service_thread(1) */
+struct weft__mach *weft__mach_running(
+    const struct weft__fiber *f); /* whose current fiber it is, or NULL */
 void weft__spawner_request(void);
 void *weft__spawner_main(void *arg);
 
@@ -207,4 +212,6 @@ void *weft__monitor_main(void *arg);
 void weft__monitor_kick(void);
 int weft__preempt_install(int signal_number);
 void weft__preempt_uninstall(void);
+/** Where another thread's code runs at this moment, asked by a signal; false: it did not answer in 200 ms. */
+bool weft__mach_sample(struct weft__mach *m, uintptr_t *ret_pc, uintptr_t *ret_fp);
 #endif

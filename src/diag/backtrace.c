@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+/* backtrace.c - walking frame pointers (backtrace.h). */
+#include "diag/backtrace.h"
+
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/futex.h"
+#include "sched/stack.h"
+#include "sched/worker.h"
+
+int weft__read_safely(const void *from, void *to, size_t bytes)
+{
+    struct iovec l = {to, bytes}, r = {(void *)(uintptr_t)from, bytes};
+    long n = weft__syscall(SYS_process_vm_readv, getpid(), (long)&l, 1, (long)&r, 1, 0);
+    return n == (long)bytes;
+}
+
+static int walk(uintptr_t fp, uintptr_t low, uintptr_t high, uintptr_t *pcs, int n, int max)
+{
+    while (n < max && fp >= low && fp + 16 <= high && fp % 8 == 0) {
+        const uintptr_t *frame = (const uintptr_t *)fp;
+        uintptr_t next = frame[0], pc = frame[1];
+        if (pc < 4096)
+            break;
+        pcs[n++] = pc;
+        if (next <= fp)
+            break;
+        fp = next;
+    }
+    return n;
+}
+
+static int walk_fiber(struct weft__fiber *f, uintptr_t pc, uintptr_t fp, uintptr_t *pcs, int max)
+{
+    int n = 0;
+    if (pc && max > 0)
+        pcs[n++] = pc;
+    return walk(fp, (uintptr_t)f->stack_low, (uintptr_t)f, pcs, n, max);
+}
+
+int weft__backtrace(struct weft__fiber *f, uintptr_t *pcs, int max)
+{
+    uintptr_t pc, fp;
+    if (f == weft__self())
+        return weft__backtrace_here(pcs, max);
+    struct weft__mach *bound = (struct weft__mach *)(void *)f->bound;
+    if (bound && at_load(&bound->sig_pc))
+        return walk_fiber(f, at_load(&bound->sig_pc), at_load(&bound->sig_fp), pcs, max);
+    if (at_load(&f->state) != WEFT__RUNNING) {
+        const uintptr_t *sp = f->sp;
+        if ((uintptr_t)sp < (uintptr_t)f->stack_low || (uintptr_t)(sp + 7) > (uintptr_t)f)
+            return 0;
+        weft__arch_saved_frame(sp, &pc, &fp);
+        return walk_fiber(f, pc, fp, pcs, max);
+    }
+    struct weft__mach *m = weft__mach_running(f);
+    if (!m || !weft__mach_sample(m, &pc, &fp))
+        return 0;
+    return m->t.cur == f ? walk_fiber(f, pc, fp, pcs, max) : 0;
+}
+
+int weft__backtrace_here(uintptr_t *pcs, int max)
+{
+    uintptr_t fp = (uintptr_t)__builtin_frame_address(0);
+    struct weft__fiber *f = weft__self();
+    if (f && !(f->flags & (WEFT__F_IDLE | WEFT__F_THREAD)) && fp > (uintptr_t)f->stack_low &&
+        fp < (uintptr_t)f)
+        return walk(fp, (uintptr_t)f->stack_low, (uintptr_t)f, pcs, 0, max);
+    /* A thread's own stack, whose bounds are unknown here: each frame is read safely. */
+    int n = 0;
+    uintptr_t frame[2];
+    while (n < max && fp && fp % 8 == 0 && weft__read_safely((void *)fp, frame, sizeof frame) &&
+           frame[1] > 4096) {
+        pcs[n++] = frame[1];
+        if (frame[0] <= fp)
+            break;
+        fp = frame[0];
+    }
+    return n;
+}

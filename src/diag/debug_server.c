@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * debug_server.c - the debug pages over HTTP, on a plain thread with blocking sockets.
+ *
+ * Not on fibers, on purpose: it must answer when every worker is stuck, which is when it is wanted. One connection at a time, one request a
+ * connection, five seconds for it. HEAD and GET only.
+ */
+#include <weft/debug.h>
+#include <weft/http1.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "diag/dump.h"
+#include "diag/metrics.h"
+#include "io/resolve.h"
+#include "sched/sched.h"
+
+static _Atomic int listener = -1;
+
+static const char index_page[] =
+    "<!doctype html><title>weft</title><h1>weft</h1><ul>"
+    "<li><a href=\"/debug/pprof/goroutine?debug=1\">fibers, grouped by stack</a>"
+    "<li><a href=\"/debug/pprof/goroutine?debug=2\">fibers, one by one</a>"
+    "<li><a href=\"/metrics\">metrics</a></ul>\n";
+
+static void answer(
+    int fd, int code, const char *type, const struct weft__text *body, bool head_only)
+{
+    char head[512];
+    struct weft_http1_writer w;
+    weft_http1_write_response(&w, head, sizeof head, code);
+    weft_http1_write_text(&w, "Content-Type", type);
+    weft_http1_write_text(&w, "Connection", "close");
+    weft_http1_write_number(&w, "Content-Length", body->len);
+    ssize_t n = weft_http1_write_end(&w);
+    if (n > 0)
+        weft__text_write(&(struct weft__text){.data = head, .len = (size_t)n}, fd);
+    if (!head_only)
+        weft__text_write(body, fd);
+}
+
+static int page(const struct weft_http1_head *h, struct weft__text *t, const char **ret_type)
+{
+    struct weft_span level = {0};
+    *ret_type = "text/plain; charset=utf-8";
+    if (weft_span_is(h->path, "/metrics")) {
+        *ret_type = "text/plain; version=0.0.4; charset=utf-8";
+        weft__metrics_add(t);
+    } else if (weft_span_is(h->path, "/debug/pprof/goroutine")) {
+        weft_http1_query_get(h->query, "debug", &level);
+        if (weft_span_is(level, "2"))
+            weft__dump_all(t);
+        else
+            weft__dump_grouped(t);
+    } else if (weft_span_is(h->path, "/") || weft_span_is(h->path, "/debug/pprof/") ||
+               weft_span_is(h->path, "/debug/pprof")) {
+        *ret_type = "text/html; charset=utf-8";
+        weft__text_add(t, "%s", index_page);
+    } else {
+        weft__text_add(t, "no such page; see /debug/pprof/\n");
+        return 404;
+    }
+    return 200;
+}
+
+static void serve(int fd)
+{
+    char buf[8192];
+    size_t len = 0;
+    ssize_t parsed = -EAGAIN, n;
+    struct weft_http1_head h;
+    struct weft__text t = {0};
+    const char *type = "text/plain";
+    weft_http1_request_init(&h, NULL);
+    while (
+        parsed == -EAGAIN && len < sizeof buf && (n = read(fd, buf + len, sizeof buf - len)) > 0) {
+        len += (size_t)n;
+        parsed = weft_http1_head_parse(&h, buf, len);
+    }
+    if (parsed == -EAGAIN)
+        return;
+    int code = 400;
+    bool head_only = h.method == WEFT_HTTP1_HEAD;
+    if (parsed >= 0 && (h.method == WEFT_HTTP1_GET || head_only))
+        code = page(&h, &t, &type);
+    else
+        weft__text_add(&t, "GET only\n");
+    answer(fd, code, type, &t, head_only);
+    weft__text_free(&t);
+}
+
+static void *server_main(void *arg)
+{
+    int ln = (int)(intptr_t)arg;
+    weft__service_thread(1);
+    for (;;) {
+        int fd = accept4(ln, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE)
+                usleep(100000); /* no event tells when a descriptor is free again */
+            continue;
+        }
+        struct timeval limit = {.tv_sec = 5};
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+        serve(fd);
+        shutdown(fd, SHUT_WR);
+        close(fd);
+    }
+    return NULL;
+}
+
+static int thread_start(int ln)
+{
+    pthread_t t;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int rc = pthread_create(&t, NULL, server_main, (void *)(intptr_t)ln);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc == 0)
+        pthread_detach(t);
+    return -rc;
+}
+
+int weft_debug_listen(const char *address)
+{
+    struct weft__addrs a;
+    int rc = weft__resolve("tcp", address, 1, &a), none = -1, on = 1;
+    if (rc < 0)
+        return rc;
+    int fd = socket(a.addr[0].sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&a.addr[0].sa, a.addr[0].len) < 0 || listen(fd, 16) < 0)
+        rc = -errno;
+    else if (!at_cas(&listener, &none, fd))
+        rc = -EALREADY;
+    else if ((rc = thread_start(fd)) < 0)
+        at_store(&listener, -1);
+    if (rc < 0)
+        close(fd);
+    return rc;
+}
+
+int weft_debug_address(char *buf, size_t bytes)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    int fd = at_load(&listener);
+    if (fd < 0 || getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+        return -ENOTCONN;
+    return weft__addr_format((struct sockaddr *)&sa, len, buf, bytes);
+}

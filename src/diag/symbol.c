@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+/* symbol.c - names for program counters through libdwfl (symbol.h). */
+#include "diag/symbol.h"
+
+#include <elfutils/libdwfl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BUCKETS = 4096 };
+
+struct entry {
+    struct entry *next;
+    uintptr_t pc;
+    struct weft__symbol symbol;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct entry *cache[BUCKETS];
+static Dwfl *dwfl;
+
+static char *no_search; /* never ask the network (debuginfod) or search debug paths for minutes */
+static const Dwfl_Callbacks callbacks = {
+    .find_elf = dwfl_linux_proc_find_elf,
+    .find_debuginfo = dwfl_standard_find_debuginfo,
+    .debuginfo_path = &no_search,
+};
+
+/* Modules may have been loaded since: the map is read again when an address is unknown. */
+static void report_modules(void)
+{
+    if (!dwfl)
+        dwfl = dwfl_begin(&callbacks);
+    if (!dwfl)
+        return;
+    dwfl_report_begin(dwfl);
+    dwfl_linux_proc_report(dwfl, getpid());
+    dwfl_report_end(dwfl, NULL, NULL);
+}
+
+static const char *copy(const char *s)
+{
+    char *c = s ? strdup(s) : NULL;
+    return c ? c : "";
+}
+
+static struct weft__symbol look_up(uintptr_t pc, uintptr_t at)
+{
+    struct weft__symbol s = {.function = "?", .file = ""};
+    Dwfl_Module *m = dwfl ? dwfl_addrmodule(dwfl, at) : NULL;
+    if (!m) {
+        report_modules();
+        m = dwfl ? dwfl_addrmodule(dwfl, at) : NULL;
+    }
+    if (!m)
+        return s;
+    GElf_Off offset = 0;
+    GElf_Sym sym;
+    const char *name = dwfl_module_addrinfo(m, at, &offset, &sym, NULL, NULL, NULL);
+    if (name) {
+        s.function = copy(name);
+        s.offset = (uintptr_t)offset + (pc - at);
+    }
+    Dwfl_Line *line = dwfl_module_getsrc(m, at);
+    const char *file = line ? dwfl_lineinfo(line, NULL, &s.line, NULL, NULL, NULL) : NULL;
+    if (file)
+        s.file = copy(file);
+    return s;
+}
+
+struct weft__symbol weft__symbol_of(uintptr_t pc, int is_return)
+{
+    struct entry **bucket = &cache[(pc >> 2) % BUCKETS], *e;
+    pthread_mutex_lock(&lock);
+    for (e = *bucket; e && e->pc != pc; e = e->next)
+        ;
+    if (!e && (e = calloc(1, sizeof *e))) {
+        e->pc = pc;
+        e->symbol = look_up(pc, pc - (is_return != 0));
+        e->next = *bucket;
+        *bucket = e;
+    }
+    struct weft__symbol s = e ? e->symbol : (struct weft__symbol){.function = "?", .file = ""};
+    pthread_mutex_unlock(&lock);
+    return s;
+}

@@ -223,7 +223,7 @@ void weft__service_thread(int n)
 static void foreign_end(void *arg)
 {
     struct weft__mach *m = arg;
-    if (!weft__is_service(m->tid))
+    if (!m->service)
         at_sub(&weft__sched.foreign, 1);
     weft__mach_unbind(m);
     munmap(m, sizeof *m);
@@ -245,7 +245,8 @@ struct weft__thread *weft__attach_thread(void)
     at_store(&m->idle.state, (uint32_t)WEFT__RUNNING);
     weft__mach_bind(m);
     pthread_setspecific(foreign_key, m);
-    if (!weft__is_service(m->tid))
+    m->service = weft__is_service(m->tid);
+    if (!m->service)
         at_add(&weft__sched.foreign, 1);
     return &m->t;
 }

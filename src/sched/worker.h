@@ -83,6 +83,7 @@ struct weft__mach {
     _Atomic uint32_t wake;     /* futex: set to 1 to start it */
     _Atomic uint32_t blocking; /* inside weft_blocking_begin/end */
     bool foreign;              /* a plain thread that called in */
+    bool service;              /* foreign, but the library's own */
     bool spinning;             /* W3 */
     bool main;                 /* the thread that called weft_run */
     bool polling;  /* blocked in the poller without a worker: ready fibers are gathered */

@@ -100,7 +100,7 @@ TEST(entry_result_and_run_again)
 {
     int calls = 0;
     for (int i = 0; i < 20; i++)
-        CHECK_EQ(run(i % 3 + 1, return_seven, &calls), 7);
+        CHECK_EQ(run((unsigned)i % 3 + 1, return_seven, &calls), 7);
     CHECK_EQ(calls, 20);
 }
 

@@ -118,10 +118,8 @@ void outlet_remove(struct sub *sub)
     put_at(o, hole, o->subs[last]);
     o->count = last;
     tcursor_drop(&sub->cur);
-    sub->outlet = NULL;
     if (o->count == 0 && o->waiting)
         forget_wait(o);
-    outlet_unref(o);
 }
 
 /* ---- passes ---- */

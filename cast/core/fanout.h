@@ -155,7 +155,8 @@ void outlet_news(struct outlet *o, bool here);
 /** Puts a sub in; takes the outlet's reference and the cursor. Returns 0 or -ENOMEM (then nothing
  * was taken). */
 int outlet_add(struct outlet *o, struct sub *sub, struct sink *sink, const struct tcursor *cur);
-/** Takes a sub out, of both its lists; what it has not been given is dropped. */
+/** Takes a sub out, of both its lists; what it has not been given is dropped. sub->outlet and its
+ * reference stay, now the caller's. */
 void outlet_remove(struct sub *sub);
 
 /* ---- fans ---- */

@@ -98,6 +98,8 @@ static void init(struct weft_http1_head *h, const struct weft_http1_limits *limi
         l.head_bytes = DEFAULT_HEAD_BYTES;
     if (l.head_bytes > head_bytes_most)
         l.head_bytes = head_bytes_most;
+    if (l.line_bytes > l.head_bytes)
+        l.line_bytes = l.head_bytes; /* and sums with it cannot overflow */
     if (!l.fields || l.fields > WEFT_HTTP1_FIELDS_MAX)
         l.fields = WEFT_HTTP1_FIELDS_MAX;
     if (!l.body_bytes)

@@ -417,6 +417,13 @@ TEST(limits_hold_to_the_byte)
     check_refused(REQ, LIT("GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaaaaaaaa\r\n\r\n"), &l, 431);
     check_refused(REQ, LIT("GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaaaaaaaa"), &l, 431);
     check_refused(REQ, LIT("GET /aaaaaaaaaaaaaaaaaaaaaa"), &l, 414);
+    l = (struct weft_http1_limits){.size = sizeof l,
+        .line_bytes = SIZE_MAX,
+        .head_bytes = SIZE_MAX,
+        .fields = SIZE_MAX,
+        .body_bytes = UINT64_MAX}; /* as far as it can be told, no limits */
+    free(parse(&h, REQ, text, &l, &n));
+    CHECK_EQ(n, (ssize_t)text.len);
     l = (struct weft_http1_limits){.size = sizeof l, .fields = 1};
     free(parse(&h, REQ, text, &l, &n));
     CHECK_EQ(n, (ssize_t)text.len);

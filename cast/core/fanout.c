@@ -40,7 +40,7 @@ struct outlet *outlet_new(struct fan *fan, struct tlog *log, struct cast_span ch
 
 struct outlet *outlet_ref(struct outlet *o)
 {
-    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed); /* [mo:alone: we hold one] */
+    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed); /* [mo:outlet-refs] */
     return o;
 }
 

@@ -135,7 +135,7 @@ int presence_list(const struct presence *p, struct present *ret)
     struct present_one *e;
     size_t i = 0;
     while ((e = table_next(&p->clients, &it))) {
-        atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed); /* [mo:alone: table's] */
+        atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed); /* [mo:present-refs] */
         infos[i] = cinfo_view(e->cinfo, e->chan_info);
         holds[i++] = e;
     }

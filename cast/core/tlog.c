@@ -43,8 +43,9 @@ static struct tchunk *chunk_ref(struct tchunk *c)
 /* Releasing a chunk may release the whole chain behind it: a loop, so that it cannot recurse. */
 static void chunk_unref(struct tchunk *c)
 {
+    /* [mo:tlog-refs] */
     while (c && atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1) {
-        /* [mo:tlog-refs]; nobody else holds c, so next needs no order */
+        /* [mo:alone: nobody else holds c any more] */
         struct tchunk *next = atomic_load_explicit(&c->next, memory_order_relaxed);
         free(c);
         c = next;
@@ -165,7 +166,8 @@ int tcursor_ranges(const struct tcursor *cur, uint64_t head, struct iovec *ret, 
     int n = 0;
     uint64_t pos = cur->pos;
     for (struct tchunk *c = cur->chunk; pos < head && n < max;) {
-        struct tchunk *next = atomic_load_explicit(&c->next, memory_order_acquire); /* tlog-next */
+        /* [mo:tlog-next] */
+        struct tchunk *next = atomic_load_explicit(&c->next, memory_order_acquire);
         uint64_t end = next && c->end < head ? c->end : head;
         if (end > pos) {
             ret[n].iov_base = c->data + (pos - c->base);

@@ -9,7 +9,8 @@
  * Endpoints, all below admin.handler_prefix ("" by default), served with admin.enabled:
  *
  *   GET  /admin/init    no authorization.
- *        {"authenticated":false,"edition":"oss","insecure":false,"websocket":"/connection/websocket"}
+ *        {"authenticated":false,"edition":"oss","insecure":false,
+ *         "websocket":"/connection/websocket"}
  *        insecure: no password is needed (admin.insecure, on loopback). authenticated: this
  *        request carried a good token, or needs none. websocket: where the subscribe pane connects.
  *   POST /admin/auth    form body "password=…"; 200 {"token":"…"}; 400 for a wrong one. The token
@@ -18,11 +19,11 @@
  *        answers as there. 401 without authorization.
  *   GET  /admin/state   what is going on; 401 without authorization. Query: pattern (a glob for
  *        channels), limit (of channels, default 100, at most 1000: those with most clients).
- *        {"version":"…","node":"…","uptime_ms":N,"time_ms":N,          time_ms: monotonic, for rates
- *         "clients":N,"users":N,"subscriptions":N,"channels":N,        now
- *         "connections":N,                                            WebSocket connections, ever
- *         "published":N,"delivered":N,                                 messages, ever
- *         "bytes_sent":N,"received":N,                                 bytes and commands, ever
+ *        {"version":"…","node":"…","uptime_ms":N,"time_ms":N,        time_ms: monotonic, for rates
+ *         "clients":N,"users":N,"subscriptions":N,"channels":N,      now
+ *         "connections":N,                                          WebSocket connections, ever
+ *         "published":N,"delivered":N,                               messages, ever
+ *         "bytes_sent":N,"received":N,                               bytes and commands, ever
  *         "list":[{"channel":"…","clients":N}, …]}                     sorted by clients
  *        Rates are differences of two answers: the console asks once a second, and an idle server
  *        with no console open does nothing.

@@ -148,8 +148,9 @@ static bool admit(struct worker *w)
             next = (seen >> 32 << 32) == now ? seen + 1 : now + 1;
             if ((uint32_t)next > (uint64_t)o->connection_rate_limit)
                 return false;
+            /* [mo:alone: a count] */
         } while (!atomic_compare_exchange_weak_explicit(
-            &srv->rate, &seen, next, memory_order_relaxed, memory_order_relaxed)); /* a count */
+            &srv->rate, &seen, next, memory_order_relaxed, memory_order_relaxed));
     }
     /* [mo:alone: a count] */
     uint64_t had = atomic_fetch_add_explicit(&srv->connections, 1, memory_order_relaxed);

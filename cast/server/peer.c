@@ -66,7 +66,8 @@ void peer_free(struct peer *p)
     http_free(p);
     kept_free(p);
     if (p->counted)
-        atomic_fetch_sub_explicit(&w->server->connections, 1, memory_order_relaxed); /* a count */
+        /* [mo:alone: a count] */
+        atomic_fetch_sub_explicit(&w->server->connections, 1, memory_order_relaxed);
     weft_loop_timer_stop(w->shard.loop, &p->timer);
     sink_fini(&p->sink);
     weft_loop_io_close(w->shard.loop, &p->sink.io);

@@ -19,7 +19,7 @@
  */
 #ifndef CAST_PEER_H
 #define CAST_PEER_H
-#include "server/worker.h"
+#include "server/castworker.h"
 #include "session/client.h"
 
 #include <weft/wsproto.h>

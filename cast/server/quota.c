@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* quota.c - how many processors are ours: the affinity mask, and the cgroup's quota (v2, else v1). */
-#include "server/worker.h"
+/* quota.c - how many processors are ours: the affinity mask, and the cgroup's quota (v2 or v1). */
+#include "server/castworker.h"
 
 #include <sched.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* wspeer.c - a peer that speaks WebSocket: bytes in, messages to the client, the closing handshake. */
+/* wspeer.c - a peer that speaks WebSocket: bytes in, messages out, the closing handshake. */
 #include "server/peer.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Shows /admin/state once a second (see cast/server/console.h).
 const numbers = document.getElementById("numbers");
 const channels = document.getElementById("channels");

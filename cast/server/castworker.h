@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * worker.h - what one thread of the server has, and what all threads share.
+ * castworker.h - what one thread of the server has, and what all threads share.
  *
  * A worker is a shard and the sockets of its clients. The shared part is immutable after the start,
  * but for three counters that any worker may move: connections (for client.connection_limit), the
  * connections of this second (client.connection_rate_limit), and each worker's number of sockets,
  * by which the acceptor chooses. All three are counts that order nothing [mo:alone: counts].
  */
-#ifndef CAST_WORKER_H
-#define CAST_WORKER_H
+#ifndef CAST_CASTWORKER_H
+#define CAST_CASTWORKER_H
 #include "session/shard.h"
 
 #include <semaphore.h>

@@ -74,11 +74,13 @@ enum weft_loop_kind { WEFT_LOOP_AUTO = 0, WEFT_LOOP_EPOLL = 1, WEFT_LOOP_URING =
 typedef struct weft_loop_opts {
     size_t size;
     enum weft_loop_kind
-        kind;         /* AUTO asks WEFT_IO, then the kernel; a fixed kind is never swapped */
-    bool pin;         /* bind the thread that runs the loop to `cpu` */
-    int cpu;          /* with pin: the processor's number */
-    unsigned batch;   /* most events taken from the kernel at once (0: 512) */
-    unsigned max_fds; /* refuse sockets past this number (0: no limit of the loop's own) */
+        kind;       /* AUTO asks WEFT_IO, then the kernel; a fixed kind is never swapped */
+    bool pin;       /* bind the thread that runs the loop to `cpu` */
+    int cpu;        /* with pin: the processor's number */
+    unsigned batch; /* most events taken from the kernel at once (0: 512) */
+    /* Refuse sockets past this number (0: no limit of the loop's own). AUTO takes epoll from 65,537
+     * on: cancelling in io_uring grows with the number of polls. */
+    unsigned max_fds;
     const char *name; /* copied; name of the thread made by weft_loop_start (15 bytes) */
     void *data;       /* for the caller, see weft_loop_data */
 } weft_loop_opts;

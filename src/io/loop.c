@@ -469,9 +469,16 @@ static int wanted_kind(enum weft_loop_kind kind, enum weft_loop_kind *ret_kind, 
     return 0;
 }
 
+/* Records that a ring of io_uring handles as cheaply as epoll does: see loop_uring.c. */
+#define URING_GOOD_TO 65536
+
 static int open_backend(weft_loop *loop, enum weft_loop_kind kind, bool forced)
 {
-    if (kind != WEFT_LOOP_EPOLL) {
+    bool too_many = kind == WEFT_LOOP_AUTO && loop->max_fds > URING_GOOD_TO;
+    if (too_many)
+        snprintf(
+            loop->note, sizeof loop->note, "epoll, the better one for %u sockets", loop->max_fds);
+    if (kind != WEFT_LOOP_EPOLL && !too_many) {
         loop->backend = &weft__loop_uring;
         int rc = loop->backend->open(loop);
         if (rc == 0 || kind == WEFT_LOOP_URING || rc == -ENOMEM)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fault_loop.c - pinned loops when allocations fail or file descriptors run out: every error comes back
- * as a negative errno, nothing leaks, and what exists goes on working.
+ * fault_loop.c - pinned loops when allocations fail or file descriptors run out: every error comes
+ * back as a negative errno, nothing leaks, and what exists goes on working.
  */
 #include <dirent.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <weft/run.h>
-#include "../unit/io/loop_test.h"
+#include "unit/io/loop_test.h"
 
 static long countdown = -1, live;
 

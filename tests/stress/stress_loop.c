@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <weft/loop.h>
-#include "../unit/io/loop_test.h"
+#include "unit/io/loop_test.h"
 
 static int64_t end_ns;
 
@@ -306,16 +306,17 @@ BOTH(connections_are_handed_on)
     weft_loop *loops[LOOPS];
     weft_loop_listener *l;
     static struct client k[3];
+    char at[128];
     pthread_t t[3];
     end_ns = wall_ns() + test_stress_seconds() * WEFT_SEC;
     for (int i = 0; i < LOOPS; i++)
         loops[i] = make_loop(kind);
     CHECK_EQ(weft_loop_listen(loops[0], "127.0.0.1:0", NULL, hand_on, loops, &l), 0);
-    CHECK(weft_loop_listener_address(l, k[0].address, sizeof k[0].address) > 0);
+    CHECK(weft_loop_listener_address(l, at, sizeof at) > 0);
     for (int i = 0; i < LOOPS; i++)
         CHECK_EQ(weft_loop_start(loops[i]), 0);
     for (int i = 0; i < 3; i++) {
-        strcpy(k[i].address, k[0].address);
+        strcpy(k[i].address, at);
         k[i].rnd = test_seed() + (uint64_t)i;
         CHECK_EQ(pthread_create(&t[i], NULL, be_clients, &k[i]), 0);
     }

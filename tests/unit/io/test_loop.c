@@ -204,6 +204,17 @@ TEST(falls_back_where_io_uring_is_missing)
     expect_fallback(ENOSYS, -ENOSYS, "no io_uring");
 }
 
+TEST(epoll_for_very_many)
+{
+    weft_loop *loop;
+    unsetenv("WEFT_IO");
+    weft_loop_opts o = {.size = sizeof o, .max_fds = 1000000};
+    CHECK_EQ(weft_loop_new(&o, &loop), 0);
+    CHECK_STR(weft_loop_backend(loop), "epoll");
+    CHECK(strstr(weft_loop_backend_note(loop), "1000000"));
+    weft_loop_free(loop);
+}
+
 TEST(environment_decides)
 {
     weft_loop *loop;

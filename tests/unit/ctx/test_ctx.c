@@ -595,3 +595,59 @@ FIBER_TEST(storm_of_deadlines_and_cancels)
     CHECK_EQ(children_count(top), 0);
     weft_ctx_free(top);
 }
+
+/* ---- plain threads alone: what ThreadSanitizer can follow without knowing fibers ---- */
+
+struct thread_storm {
+    weft_ctx *top, *shared[8];
+    uint64_t seed;
+};
+
+static void *thread_stormy(void *arg)
+{
+    struct thread_storm *x = arg;
+    uint64_t seed = x->seed ^ (uint64_t)weft_self();
+    for (int i = 0; i < 2000; i++) {
+        weft_ctx *parent = x->shared[rig_random(&seed) % 8];
+        weft_ctx *a = weft_ctx_with_timeout(parent, WEFT_HOUR);
+        weft_ctx *v = weft_ctx_with_copy(a, &key_a, &seed, sizeof seed);
+        weft_ctx *b = weft_ctx_with_cancel(v);
+        weft_chan *done = rig_random(&seed) % 2 ? weft_ctx_done(b) : NULL;
+        {
+            WEFT_WITH(w, b);
+            CHECK(weft_ctx_current() == b);
+            if (rig_random(&seed) % 8 == 0)
+                weft_ctx_cancel_cause(parent, weft_error_new(-EIO, "storm"));
+            if (rig_random(&seed) % 4 == 0)
+                weft_ctx_cancel(a);
+            int err = weft_ctx_err(b);
+            CHECK(err == 0 || weft_ctx_check() == err);
+            CHECK(err == 0 || weft_ctx_cause(b) != NULL);
+            CHECK(!done || !err || weft_chan_try_recv(done, NULL) == 0);
+        }
+        weft_ctx_free(a);
+        weft_ctx_free(b);
+        weft_ctx_free(v);
+    }
+    return NULL;
+}
+
+TEST(storm_of_plain_threads)
+{
+    struct thread_storm x = {.seed = test_seed()};
+    pthread_t t[4];
+    x.top = weft_ctx_with_cancel(weft_ctx_background());
+    for (int i = 0; i < 8; i++)
+        x.shared[i] = weft_ctx_with_cancel(i ? x.shared[i / 2] : x.top);
+    for (int i = 0; i < 4; i++)
+        CHECK_EQ(pthread_create(&t[i], NULL, thread_stormy, &x), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(t[i], NULL);
+    weft_ctx_cancel(x.top);
+    for (int i = 0; i < 8; i++) {
+        CHECK_EQ(children_count(x.shared[i]), 0);
+        CHECK(weft_ctx_err(x.shared[i]) != 0);
+        weft_ctx_free(x.shared[i]);
+    }
+    weft_ctx_free(x.top);
+}

@@ -6,4 +6,3 @@
 #include <stddef.h>
 
 void (*weft__dump_hook)(int fd);
-

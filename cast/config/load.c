@@ -594,7 +594,7 @@ static int load(const struct cast_config_source *src, const char *text, size_t t
     const char *format, struct cast_config **ret_cfg, struct cast_config_error *err)
 {
     struct cast_loader l = {.err = err};
-    *err = (struct cast_config_error){.stage = CAST_CONFIG_GETTING};
+    *err = (struct cast_config_error){.stage = CAST_CONFIG_GETTING, .text = "no memory"};
     l.cfg = calloc(1, sizeof *l.cfg);
     if (!l.cfg)
         return -ENOMEM;
@@ -611,13 +611,13 @@ static int load(const struct cast_config_source *src, const char *text, size_t t
         load_text(&l, "(text)", text, text_bytes, strcmp(format, "yaml") == 0);
     else
         load_file(&l);
-    if (!l.failed) {
+    if (!l.failed && !l.no_memory) {
         load_env(&l);
         load_flags(&l);
         settle(&l);
         warn_env(&l);
     }
-    if (l.failed)
+    if (l.failed || l.no_memory)
         return finish(&l, -EINVAL, ret_cfg);
     err->stage = CAST_CONFIG_VALIDATING;
     return finish(&l, cast_config_validate(&l), ret_cfg);
@@ -649,6 +649,7 @@ int cast_config_reload(
     char **list = calloc(inner->env.count + 1, sizeof *list);
     struct cast_config *cfg = NULL;
     int rc = list ? 0 : -ENOMEM;
+    *err = (struct cast_config_error){.stage = CAST_CONFIG_GETTING, .text = "no memory"};
     for (size_t i = 0; rc == 0 && i < inner->env.count; i++)
         if (asprintf(&list[i], "%s=%s", inner->env.vars[i].name, inner->env.vars[i].value) < 0) {
             list[i] = NULL;

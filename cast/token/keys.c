@@ -38,6 +38,7 @@ static const struct {
     [CAST_ALG_ES384] = {"ES384", "invalid token: disabled JWT algorithm: ES384", 48, "secp384r1"},
     [CAST_ALG_ES512] = {"ES512", "invalid token: disabled JWT algorithm: ES512", 66, "secp521r1"},
 };
+const char cast_token_no_memory[] = "no memory";
 static const char bad_signature[] = "invalid token: signature is not valid";
 enum { SHORTEST_RSA_BITS = 1024 };
 
@@ -63,40 +64,46 @@ static const EVP_MD *digest_of(int alg)
 
 /* --- shared secrets ------------------------------------------------------------------------- */
 
-static bool hmac_matches(const EVP_MD *digest, const char *secret, size_t secret_bytes,
+/* Returns NULL when the HMAC is the signature, else a sentence. */
+static const char *check_one_hmac(const EVP_MD *digest, const char *secret, size_t secret_bytes,
     const char *text, size_t bytes, const unsigned char *signature, size_t signature_bytes)
 {
     unsigned char mac[EVP_MAX_MD_SIZE];
     unsigned mac_bytes = 0;
-    if (!HMAC(
-            digest, secret, (int)secret_bytes, (const unsigned char *)text, bytes, mac, &mac_bytes))
-        return false;
-    return mac_bytes == signature_bytes && CRYPTO_memcmp(mac, signature, mac_bytes) == 0;
+    if (!HMAC(digest, secret, (int)secret_bytes, (const unsigned char *)text, bytes, mac,
+            &mac_bytes)) {
+        ERR_clear_error();
+        return cast_token_no_memory;
+    }
+    bool same = mac_bytes == signature_bytes && CRYPTO_memcmp(mac, signature, mac_bytes) == 0;
+    return same ? NULL : bad_signature;
 }
 
 static const char *check_hmac(const struct cast_token_keys *k, int alg, const char *text,
     size_t bytes, const unsigned char *signature, size_t signature_bytes, int64_t now_s)
 {
     const EVP_MD *digest = digest_of(alg);
+    const char *why = algs[alg].disabled;
     bool previous = k->previous_secret_bytes > 0 &&
                     (k->previous_valid_until_s <= 0 || now_s <= k->previous_valid_until_s);
-    if (k->secret_bytes == 0 && !previous)
-        return algs[alg].disabled;
-    if (k->secret_bytes > 0 &&
-        hmac_matches(digest, k->secret, k->secret_bytes, text, bytes, signature, signature_bytes))
-        return NULL;
-    if (previous && hmac_matches(digest, k->previous_secret, k->previous_secret_bytes, text, bytes,
-                        signature, signature_bytes))
-        return NULL;
-    return bad_signature;
+    if (k->secret_bytes > 0)
+        why = check_one_hmac(
+            digest, k->secret, k->secret_bytes, text, bytes, signature, signature_bytes);
+    if (why && why != cast_token_no_memory && previous)
+        why = check_one_hmac(digest, k->previous_secret, k->previous_secret_bytes, text, bytes,
+            signature, signature_bytes);
+    return why;
 }
 
 bool cast_token_hmac256(
     const char *secret, const char *text, size_t bytes, unsigned char ret_mac[32])
 {
     unsigned mac_bytes = 0;
-    return HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)text, bytes,
-               ret_mac, &mac_bytes) != NULL;
+    bool good = HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)text, bytes,
+                    ret_mac, &mac_bytes) != NULL;
+    if (!good)
+        ERR_clear_error();
+    return good;
 }
 
 /* --- public keys ---------------------------------------------------------------------------- */

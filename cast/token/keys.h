@@ -41,6 +41,8 @@ struct cast_token_keys {
 
 /** The algorithm of a header's "alg"; -1 for one that nobody should use or nobody knows. */
 int cast_alg_parse(const char *name);
+/** The sentence that means CAST_TOKEN_NO_MEMORY; compared by address. */
+extern const char cast_token_no_memory[];
 /** Checks a signature over `bytes` bytes of text. Returns NULL when it is good, else a static
  * sentence. */
 const char *cast_token_check_signature(const struct cast_token_keys *keys, int alg,

@@ -72,7 +72,7 @@ static const char *open_token(const char *text, size_t bytes, struct opened *t)
         return bad_form;
     t->buf = malloc(room);
     if (!t->buf)
-        return "no memory";
+        return cast_token_no_memory;
     char *claims, *signature;
     if (!cast_b64_decode(CAST_B64_URL, text, (size_t)(dot - text), t->buf, &n[0]))
         return bad_form;
@@ -449,7 +449,7 @@ static enum cast_token_result verify(const struct cast_config *cfg,
     if (!*ret_why)
         *ret_why = check_signature(cfg, keys, text, t, now_s);
     if (*ret_why)
-        return CAST_TOKEN_INVALID;
+        return *ret_why == cast_token_no_memory ? CAST_TOKEN_NO_MEMORY : CAST_TOKEN_INVALID;
     t->json = parse(t->raw.at, t->raw.bytes);
     *ret_why = t->json ? check_issuer(keys, t->json) : bad_form;
     if (!*ret_why)
@@ -465,7 +465,7 @@ static const char *settle_why(enum cast_token_result r, const char *why)
     case CAST_TOKEN_UNKNOWN:
         return "unknown channel";
     case CAST_TOKEN_NO_MEMORY:
-        return "no memory";
+        return cast_token_no_memory;
     default:
         return why;
     }

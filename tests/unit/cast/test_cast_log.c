@@ -164,3 +164,25 @@ TEST(threads_do_not_mix_lines)
     cast_log_close();
     unlink(path);
 }
+
+/* On a terminal a line is for people. */
+TEST(a_terminal)
+{
+    char buf[2000];
+    int pty = posix_openpt(O_RDWR | O_NOCTTY), saved = dup(1);
+    CHECK(pty >= 0);
+    CHECK_EQ(grantpt(pty), 0);
+    CHECK_EQ(unlockpt(pty), 0);
+    int side = open(ptsname(pty), O_RDWR | O_NOCTTY);
+    CHECK(side >= 0);
+    dup2(side, 1);
+    CHECK_EQ(cast_log_open("info", NULL), 0);
+    cast_log(CAST_LOG_WARN, "a message", LOG_STR("plain", "a.b"), LOG_STR("quoted", "a \"b\""),
+        LOG_INT("n", 7), LOG_BOOL("on", false));
+    dup2(saved, 1);
+    ssize_t n = read(pty, buf, sizeof buf - 1);
+    CHECK(n > 0);
+    buf[n] = '\0';
+    CHECK_MSG(strstr(buf, " [WRN] a message plain=a.b quoted=\"a \\\"b\\\"\" n=7 on=false") != NULL,
+        "%s", buf);
+}

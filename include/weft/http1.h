@@ -249,8 +249,9 @@ struct weft_http1_body {
  *
  * A body that is empty by its head is done at once. With b->keep_trailers set before the first
  * read, reading ends after the last chunk with at_trailers, and the section is parsed as a head of
- * its own (weft_http1_trailer_init); otherwise trailers are checked and dropped. Blocks:    no.
- * Callable:  anywhere.
+ * its own (weft_http1_trailer_init); otherwise trailers are checked and dropped.
+ *
+ * Blocks:    no. Callable: anywhere.
  * Since 0.1. See weft_http1_body_read.
  */
 WEFT_API void weft_http1_body_init(struct weft_http1_body *b, const struct weft_http1_head *h);

@@ -167,8 +167,7 @@ WEFT_API int64_t weft_now(void);
 /**
  * weft_self - who runs here?
  *
- * Returns the current fiber's id: never 0, never used twice in a process. A plain thread has one
- *   too, from its first call of the library on.
+ * Returns the current fiber's id, never used twice in a process; 0 on a plain thread.
  * Blocks:    never.
  * Callable:  any fiber or plain thread. Not from signal handlers.
  * Cost:      two loads.

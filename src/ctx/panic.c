@@ -192,9 +192,11 @@ static void report(struct weft__fiber *f, const weft_panic_info *p)
     weft__fiber_name(f, name, sizeof name);
     weft__fiber_labels(f, labels, sizeof labels);
     print_chain(p);
-    weft__eprintf("weft: nobody recovers it in %s %llu \"%s\"%s%s\n",
-        f->flags & WEFT__F_THREAD ? "thread" : "fiber", (unsigned long long)f->id, name,
-        labels[0] ? " with " : "", labels);
+    if (f->flags & WEFT__F_THREAD)
+        weft__eprintf("weft: nobody recovers it in a plain thread\n");
+    else
+        weft__eprintf("weft: nobody recovers it in fiber %llu \"%s\"%s%s\n",
+            (unsigned long long)f->id, name, labels[0] ? " with " : "", labels);
     if (weft__fatal_hook) {
         weft__fatal_hook(2);
     } else {

@@ -606,7 +606,7 @@ struct thread_storm {
 static void *thread_stormy(void *arg)
 {
     struct thread_storm *x = arg;
-    uint64_t seed = x->seed ^ (uint64_t)weft_self();
+    uint64_t seed = x->seed ^ (uintptr_t)&seed;
     for (int i = 0; i < 2000; i++) {
         weft_ctx *parent = x->shared[rig_random(&seed) % 8];
         weft_ctx *a = weft_ctx_with_timeout(parent, WEFT_HOUR);

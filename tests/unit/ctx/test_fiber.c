@@ -242,7 +242,7 @@ FIBER_TEST(detached)
 
 static void *start_detached(void *arg)
 {
-    CHECK(weft_self() != 0);
+    CHECK_EQ(weft_self(), 0);
     weft_yield();
     for (int i = 0; i < 100; i++)
         CHECK_EQ(weft_go(NULL, inside_detached, arg), 0);

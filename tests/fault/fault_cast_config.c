@@ -3,14 +3,14 @@
  * fault_cast_config.c - configurations and tokens when the n-th allocation fails, for each n until
  * all succeed: nothing crashes, nothing is half-done, nothing leaks.
  *
- * The allocator of the whole program is replaced, so that PCRE2 and OpenSSL see the failures too; not
- * built with sanitizers, which bring allocators of their own. Jansson is spared: its lexer goes on
- * with half a string when its buffer cannot grow. libyaml sees failures, but loses a block of its own
- * at some of them, so leaks are not counted there. Blocks are counted otherwise: what a failed
- * attempt leaves behind is a leak. A first, good attempt fills the caches that the libraries keep
- * for ever, and an error of OpenSSL's makes its list of errors.
+ * The allocator of the whole program is replaced, so that PCRE2 and OpenSSL see the failures too;
+ * not built with sanitizers, which bring allocators of their own. Jansson is spared: its lexer goes
+ * on with half a string when its buffer cannot grow. libyaml sees failures, but loses a block of
+ * its own at some of them, so leaks are not counted there. Blocks are counted otherwise: what a
+ * failed attempt leaves behind is a leak. A first, good attempt fills the caches that the libraries
+ * keep for ever, and an error of OpenSSL's makes its list of errors.
  */
-#include "../unit/cast/config_test.h"
+#include "config_test.h"
 #include "token/token.h"
 
 #include <jansson.h>

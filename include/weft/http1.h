@@ -24,7 +24,7 @@
  * Strict on purpose, as every laxity is somebody's request smuggling: bare LF, bare CR, NUL, folded
  * lines, white space before the colon, Content-Length beside Transfer-Encoding, two lengths that
  * differ, an unknown or doubled transfer coding, and HTTP/1.1 without exactly one Host are refused.
- * docs of the checks: src/proto/http1_head.c.
+ * The reason for each check stands in src/proto/http1_head.c.
  */
 #ifndef WEFT_HTTP1_H
 #define WEFT_HTTP1_H
@@ -264,10 +264,9 @@ WEFT_API void weft_http1_body_init(struct weft_http1_body *b, const struct weft_
  *
  * Returns the bytes taken, data and framing together; call again with the rest until b->done.
  *   Each call yields at most one span; with input left and not done it always takes something.
- *   -EBADMSG malformed; -EMSGSIZE past the limit. b->status and b->problem say more; b stays
- *   failed. Bodies that run until close are never done: tell weft_http1_body_eof.
- * Blocks:    no.
- * Callable:  anywhere.
+ *   -EBADMSG malformed; -EMSGSIZE past a limit. b->status and b->problem say more; b stays failed.
+ * Bodies that run until close are never done: tell weft_http1_body_eof.
+ * Blocks:    no. Callable: anywhere.
  * Cost:      proportional to the framing, not to the data: chunks are not copied.
  * Since 0.1. Source: RFC 9112 §6, §7.1. See weft_http1_body_eof.
  */
@@ -342,9 +341,10 @@ WEFT_API void weft_http1_write_request(struct weft_http1_writer *w, char *buf, s
 /**
  * weft_http1_write_field - adds "name: value".
  * @w:     begun; borrowed.
- * @name:  a token. @value: any bytes but controls; a value with CR, LF or NUL is refused (-EINVAL
- * at write_end), so a header cannot be injected through it.
+ * @name:  a token, NUL-terminated.
+ * @value: any bytes but controls; absent counts as empty.
  *
+ * A value with CR, LF or NUL is refused (-EINVAL at write_end): no header is injected through it.
  * Blocks:    no. Callable: anywhere.
  * Since 0.1. See weft_http1_write_text, weft_http1_write_number.
  */
@@ -353,7 +353,9 @@ WEFT_API void weft_http1_write_field(
 
 /**
  * weft_http1_write_text - weft_http1_write_field with a NUL-terminated value.
- * @w: begun; borrowed. @name: a token. @value: NUL-terminated.
+ * @w:     begun; borrowed.
+ * @name:  a token, NUL-terminated.
+ * @value: NUL-terminated.
  *
  * Blocks:    no. Callable: anywhere.
  * Since 0.1. See weft_http1_write_field.
@@ -363,7 +365,9 @@ WEFT_API void weft_http1_write_text(
 
 /**
  * weft_http1_write_number - weft_http1_write_field with a decimal number (Content-Length).
- * @w: begun; borrowed. @name: a token. @value: written in decimal.
+ * @w:     begun; borrowed.
+ * @name:  a token, NUL-terminated.
+ * @value: written in decimal.
  *
  * Blocks:    no. Callable: anywhere.
  * Since 0.1. See weft_http1_write_field.

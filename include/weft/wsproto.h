@@ -231,8 +231,8 @@ WEFT_API void weft_ws_reader_init(
  *
  * Returns the bytes taken; 0: the input ends inside a frame head or control frame, call again with
  * the same bytes and more behind them (at most 139 bytes are ever left over).
- *   -EPROTO   1002: reserved bits or opcodes, masking, fragmentation, control frames, close
- * payload. -EILSEQ   1007: text that is not UTF-8, reported with the first piece that shows it.
+ *   -EPROTO   1002: reserved bits or opcodes, masking, fragmentation, control frames, close code.
+ *   -EILSEQ   1007: text that is not UTF-8, reported with the first piece that shows it.
  *   -EMSGSIZE 1009: the message would pass message_max; reported with the frame head.
  *   Errors stick; r->close_code is what to send (weft_ws_close_frame), weft_ws_problem says why.
  * After a close frame has come, everything is taken and dropped. However the input is cut, the

@@ -18,10 +18,10 @@
  *
  * Invariants:
  *   B1  taken <= limit: a chunk that would pass it is refused at its size line, before its data.
- *   B2  extra, the bytes of extensions and trailers not yet outweighed by data, stays <=
- * extra_limit: a peer cannot make us chew on framing for ever. Data pays extensions back, as
- * signing clients send an extension with every chunk of a long upload. B3  done and failed are
- * final.
+ *   B2  extra <= extra_limit: the bytes of extensions and trailers not yet outweighed by data, so
+ *       that a peer cannot make us chew on framing for ever. Data pays extensions back, as signing
+ *       clients send one with every chunk of a long upload.
+ *   B3  done and failed are final.
  *
  * Strict as http1_head.c is: sizes are 1 to 16 hexadecimal digits, nothing stands between them and
  * CR or ';', every line ends in CRLF, extensions and trailers hold no control bytes.

@@ -6,8 +6,8 @@
  * 2022. llhttp 8.1 comes as C sources inside node-llhttp; it is a callback automaton that hands out
  * names and values in the pieces in which they arrived, to be glued by copying, and the table of
  * fields and the rules across fields would be ours all the same: tried as packaged, it accepts
- * folded lines, no Host, two Hosts, "gzip, chunked" and a chunked body in HTTP/1.0. A head that lies
- * in one buffer needs no automaton; what is left is this file.
+ * folded lines, no Host, two Hosts, "gzip, chunked" and a chunked body in HTTP/1.0. A head that
+ * lies in one buffer needs no automaton; what is left is this file.
  *
  * The unit of work is the line. A line is looked at only when its CRLF has come, so a head that
  * arrives in a thousand pieces takes the same decisions as one that arrives whole:
@@ -42,8 +42,8 @@
  *   no Host, two Hosts, or a Host with foreign characters, in HTTP/1.1    §3.2
  *
  * Concurrency: pure; a head belongs to one thread of control at a time. Progress: wait-free.
- * Limits: weft_http1_limits; heads of 4 GiB and more cannot be represented and are cut by the
- * limit. Next: http1_body.c for what follows a head.
+ * Limits: weft_http1_limits; offsets have 32 bits, so no limit lets a head grow to 4 GiB.
+ * Next: http1_body.c for what follows a head.
  */
 #include "base/fatal.h"
 #include "proto/http1_chars.h"

@@ -15,7 +15,7 @@
  *     weft_ws_reader_next
  *       |-- inside a data frame: next_piece -> mask, UTF-8, event
  *       `-- else parse a head -> judge it (role, bits, opcode, order)
- *             |-- control: next_control -> event; a close also moves the state
+ *             |-- control: take_control -> event; a close also moves the state
  *             `-- data:    begin_frame -> limits, then next_piece
  *
  * The close handshake, of which one setter keeps order:
@@ -25,11 +25,11 @@
  *     failed (flag FAILED, sticky) --weft_ws_close_sent--> CLOSED: no answer is waited for
  *
  * Invariants:
- *   W1  opcode != 0 exactly while a message is under way (between its first frame and its last
- * byte). W2  frame_left > 0 only inside a data frame, and then opcode != 0. W3  message_bytes +
- * frame_left <= message_max: a frame that would pass it is refused at its head. W4  every byte is
- * taken once; payload that was taken has been unmasked, and is not seen again. W5  text is valid so
- * far after every piece, and whole at `last`.
+ *   W1  opcode != 0 exactly while a message is under way (first frame begun, last byte not seen).
+ *   W2  frame_left > 0 only inside a data frame, and then opcode != 0.
+ *   W3  message_bytes + frame_left <= message_max: what would pass it is refused at its head.
+ *   W4  every byte is taken once; payload that was taken is unmasked, and is not seen again.
+ *   W5  text is valid so far after every piece, and whole at `last`.
  *
  * Concurrency: pure; a reader belongs to one thread of control at a time. Progress: wait-free.
  */

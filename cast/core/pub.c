@@ -54,7 +54,7 @@ struct pub *pub_new(struct cast_span data, struct cinfo *cinfo, struct cast_span
     struct cast_pair *pairs = (struct cast_pair *)(p + 1);
     char *at = (char *)(pairs + tag_count);
     atomic_init(&p->refs, 1);
-    p->offset = 0;
+    p->offset = p->version = 0;
     p->cinfo = cinfo ? cinfo_ref(cinfo) : NULL;
     p->data = put_bytes(&at, data);
     p->chan_info = put_bytes(&at, chan_info);
@@ -94,6 +94,7 @@ struct cast_publication pub_view(
         .offset = p->offset,
         .tags = p->tags,
         .tag_count = p->tag_count,
+        .version = p->version,
         .epoch = p->offset == 1 ? epoch : (struct cast_span){NULL, 0}};
     if (p->cinfo) {
         *info = cinfo_view(p->cinfo, p->chan_info);

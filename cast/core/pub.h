@@ -35,6 +35,7 @@ struct pub {
     struct cast_span chan_info;   /* of the publisher's subscription, or absent */
     const struct cast_pair *tags; /* tag_count of them, in the publisher's order */
     size_t tag_count;
+    uint64_t version; /* the publisher's own number, 0: none; set before anybody else sees it */
 };
 
 /** Copies everything, takes a reference to cinfo (may be NULL). NULL without memory. */

@@ -262,6 +262,7 @@ static int publish_once(struct home *h, const struct publish *p, struct idem_res
     struct pub *pub = pub_new(p->data, p->cinfo, p->chan_info, p->tags, p->tag_count);
     int rc = -ENOMEM;
     if (pub) {
+        pub->version = p->version;
         t->hold++;
         rc = publish_in(t, p, pub, ret);
         t->hold--;

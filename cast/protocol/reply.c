@@ -80,7 +80,7 @@ static void put_tags(struct cast_out *o, const struct cast_pair *tags, size_t co
     cast_out_char(o, '}');
 }
 
-static void put_publication(struct cast_out *o, const struct cast_publication *p, bool with_epoch)
+static void put_publication(struct cast_out *o, const struct cast_publication *p, bool to_client)
 {
     cast_out_char(o, '{');
     RAW(o, p->data, "data");
@@ -91,18 +91,20 @@ static void put_publication(struct cast_out *o, const struct cast_publication *p
     NUMBER(o, p->offset, "offset");
     put_tags(o, p->tags, p->tag_count);
     FLAG(o, p->delta, "delta");
-    if (with_epoch)
+    if (to_client) {
         TEXT(o, p->epoch, "epoch");
+        NUMBER(o, p->version, "version");
+    }
     cast_out_char(o, '}');
 }
 
 static void put_publications(
-    struct cast_out *o, const struct cast_publication *list, size_t count, bool with_epoch)
+    struct cast_out *o, const struct cast_publication *list, size_t count, bool to_client)
 {
     cast_out_char(o, '[');
     for (size_t i = 0; i < count; i++) {
         cast_out_comma(o);
-        put_publication(o, &list[i], with_epoch);
+        put_publication(o, &list[i], to_client);
     }
     cast_out_char(o, ']');
 }
@@ -193,10 +195,10 @@ void cast_put_presence_stats(struct cast_out *o, const struct cast_presence_stat
     cast_out_char(o, '}');
 }
 
-void cast_put_history(struct cast_out *o, const struct cast_history_result *r, bool with_epoch)
+void cast_put_history(struct cast_out *o, const struct cast_history_result *r, bool to_client)
 {
     CAST_OUT_LIT(o, "{\"publications\":");
-    put_publications(o, r->publications, r->count, with_epoch);
+    put_publications(o, r->publications, r->count, to_client);
     CAST_OUT_LIT(o, ",\"epoch\":");
     cast_out_string(o, r->epoch);
     CAST_OUT_LIT(o, ",\"offset\":");

@@ -33,6 +33,7 @@ struct cast_publication {
     size_t tag_count;
     bool delta;
     struct cast_span epoch; // only the publication with offset 1 carries it, to clients
+    uint64_t version;       // as the publisher gave it; to clients
 };
 
 struct cast_subscribe_result {
@@ -118,6 +119,6 @@ void cast_push_refresh(struct cast_out *o, const struct cast_refresh_result *r);
 void cast_put_client_info(struct cast_out *o, const struct cast_client_info *info);
 void cast_put_presence(struct cast_out *o, const struct cast_client_info *infos, size_t count);
 void cast_put_presence_stats(struct cast_out *o, const struct cast_presence_stats *r);
-/** with_epoch: whether publications carry their epoch (to clients yes, in the HTTP API no). */
-void cast_put_history(struct cast_out *o, const struct cast_history_result *r, bool with_epoch);
+/** to_client: publications carry epoch and version (in the HTTP API they do not). */
+void cast_put_history(struct cast_out *o, const struct cast_history_result *r, bool to_client);
 #endif

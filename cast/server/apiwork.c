@@ -186,7 +186,7 @@ static void subscribe_part(struct sweep_part *part)
         sweep_part_done(part);
         return;
     }
-    want_init(&w, r->channel, o, NULL, false);
+    want_init(&w, r->channel, o, NULL, (struct sub_sees){0});
     want_override(&w, r);
     w.server_side = true;
     w.expire_at_s = r->expire_at_s;

@@ -160,7 +160,7 @@ static struct sub_want *want_add(struct connecting *k, struct cast_span channel,
         k->room = room;
     }
     w = &k->wants[k->count];
-    want_init(w, channel, o, req, false);
+    want_init(w, channel, o, req, (struct sub_sees){0});
     w->server_side = true;
     if (!copy(&w->channel))
         return NULL;
@@ -455,6 +455,8 @@ static void refreshed(struct client *c, uint32_t id, const struct cast_connect_t
         client_disconnect_code(c, CAST_DIS_INSUFFICIENT_STATE);
         return;
     }
+    if (info.bytes == 0) /* a token without info leaves what there was */
+        info = c->cinfo->conn_info;
     struct cinfo *fresh = cinfo_new(user, c->cinfo->client, info);
     if (!fresh) {
         client_error(c, id, CAST_ERR_INTERNAL);

@@ -19,6 +19,17 @@
 
 #define PUBLISHES_IN_FLIGHT 256
 
+/* By the pattern of the namespace; without one, ASCII. */
+static bool name_fits(const struct cast_channel_name *name, struct cast_span channel)
+{
+    if (*name->options->channel_regex)
+        return cast_channel_regex_ok(name->options, name->rest, name->rest_bytes);
+    for (size_t i = 0; i < channel.bytes; i++)
+        if ((unsigned char)channel.ptr[i] >= 0x80)
+            return false;
+    return true;
+}
+
 bool command_channel(
     struct client *c, uint32_t id, struct cast_span channel, struct cast_channel_name *ret_name)
 {
@@ -28,6 +39,10 @@ bool command_channel(
     }
     if (cast_config_channel(c->shard->cfg, channel.ptr, channel.bytes, ret_name) < 0) {
         client_error(c, id, CAST_ERR_UNKNOWN_CHANNEL);
+        return false;
+    }
+    if (!name_fits(ret_name, channel)) {
+        client_error(c, id, CAST_ERR_BAD_REQUEST);
         return false;
     }
     return true;
@@ -79,13 +94,13 @@ static void command_publish(struct client *c, uint32_t id, const struct cast_pub
         client_error(c, id, CAST_ERR_BAD_REQUEST);
         return;
     }
-    if (!may(c, &name, RIGHT_PUBLISH, cmd->channel)) {
-        client_error(c, id, CAST_ERR_PERMISSION_DENIED);
-        return;
-    }
     struct cast_span data = cmd->data;
     if (!data_fits(name.options, data)) {
         client_error(c, id, CAST_ERR_BAD_REQUEST);
+        return;
+    }
+    if (!may(c, &name, RIGHT_PUBLISH, cmd->channel)) {
+        client_error(c, id, CAST_ERR_PERMISSION_DENIED);
         return;
     }
     struct csub *own = client_sub(c, cmd->channel);

@@ -11,7 +11,7 @@
 /* ---- wants ---- */
 
 void want_init(struct sub_want *w, struct cast_span channel, const struct cast_channel_options *o,
-    const struct cast_subscribe *req, bool may_see_presence)
+    const struct cast_subscribe *req, struct sub_sees sees)
 {
     *w = (struct sub_want){.channel = channel, .options = o};
     w->presence = o->presence;
@@ -20,9 +20,9 @@ void want_init(struct sub_want *w, struct cast_span channel, const struct cast_c
     w->recoverable = o->force_recovery;
     w->positioned = o->force_positioning;
     if (req) {
-        w->join_push |= req->join_leave && may_see_presence;
-        w->recoverable |= o->allow_recovery && req->recoverable;
-        w->positioned |= o->allow_positioning && req->positioned;
+        w->join_push |= req->join_leave && sees.presence;
+        w->recoverable |= req->recoverable && (o->allow_recovery || sees.history);
+        w->positioned |= req->positioned && (o->allow_positioning || sees.history);
         w->recover = req->recover;
         w->offset = req->offset;
         w->epoch = req->epoch;

@@ -26,9 +26,14 @@ struct sub_want {
     uint64_t offset;
     struct cast_span epoch;
 };
-/** What the namespace says, and the request where there is one (req may be NULL). */
+/** What a subscriber of the channel may see, asked or not. */
+struct sub_sees {
+    bool presence, history;
+};
+/** What the namespace says, and the request where there is one (req may be NULL): a subscriber that
+ * may read presence can ask for join and leave, one that may read history for a position. */
 void want_init(struct sub_want *w, struct cast_span channel, const struct cast_channel_options *o,
-    const struct cast_subscribe *req, bool may_see_presence);
+    const struct cast_subscribe *req, struct sub_sees sees);
 /** What a token says on top. */
 void want_token(struct sub_want *w, const struct cast_token_sub *t);
 /** What an API request says on top. */

@@ -28,17 +28,6 @@ static void subscribed(struct op *op)
     client_op_ended(c);
 }
 
-/* ASCII, within the length, and the pattern of its namespace. */
-static bool name_fits(
-    const struct cast_config *cfg, const struct cast_channel_name *name, struct cast_span channel)
-{
-    for (size_t i = 0; i < channel.bytes; i++)
-        if ((unsigned char)channel.ptr[i] >= 0x80)
-            return false;
-    return cast_config_channel_length_ok(cfg, channel.bytes) &&
-           cast_channel_regex_ok(name->options, name->rest, name->rest_bytes);
-}
-
 static bool same(struct cast_span a, const char *at, size_t bytes)
 {
     return cast_span_eq(a, (struct cast_span){at, bytes});
@@ -81,21 +70,16 @@ static struct cast_subscribe_token *token_of(
     }
 }
 
-/* What stands against the subscription before rights are asked: an error code, or 0. */
-static uint32_t refuse(
-    struct client *c, const struct cast_subscribe *cmd, const struct cast_channel_name *name)
+/* What stands against the subscription before its namespace is asked: an error code, or 0. */
+static uint32_t refuse(struct client *c, const struct cast_subscribe *cmd)
 {
     const struct cast_config *cfg = c->shard->cfg;
-    if (!name_fits(cfg, name, cmd->channel))
+    if (!cast_config_channel_length_ok(cfg, cmd->channel.bytes))
         return CAST_ERR_BAD_REQUEST;
     if (client_sub(c, cmd->channel))
         return CAST_ERR_ALREADY_SUBSCRIBED;
     if (cfg->client.channel_limit > 0 && c->sub_count >= cfg->client.channel_limit)
         return CAST_ERR_LIMIT_EXCEEDED;
-    if (cmd->tf.ptr)
-        return CAST_ERR_BAD_REQUEST; /* tags filters are not allowed in any namespace */
-    if (cmd->type != 0)
-        return CAST_ERR_PERMISSION_DENIED; /* only stream subscriptions are served */
     return 0;
 }
 
@@ -119,11 +103,15 @@ void command_subscribe(struct client *c, uint32_t id, const struct cast_subscrib
         client_disconnect_code(c, CAST_DIS_BAD_REQUEST);
         return;
     }
-    if (!command_channel(c, id, cmd->channel, &name))
-        return;
-    uint32_t error = refuse(c, cmd, &name);
+    uint32_t error = cmd->channel.bytes ? refuse(c, cmd) : 0;
     if (error) {
         client_error(c, id, error);
+        return;
+    }
+    if (!command_channel(c, id, cmd->channel, &name))
+        return;
+    if (cmd->tf.ptr || cmd->type != 0) { /* no tags filters, stream subscriptions only */
+        client_error(c, id, cmd->tf.ptr ? CAST_ERR_BAD_REQUEST : CAST_ERR_PERMISSION_DENIED);
         return;
     }
     if (cmd->token.bytes) {
@@ -136,8 +124,10 @@ void command_subscribe(struct client *c, uint32_t id, const struct cast_subscrib
         return;
     }
     struct sub_want w;
-    bool sees = name.options->presence &&
-                right_has(cfg, name.options, RIGHT_PRESENCE, user.bytes == 0, true);
+    struct sub_sees sees = {
+        .presence = name.options->presence &&
+                    right_has(cfg, name.options, RIGHT_PRESENCE, user.bytes == 0, true),
+        .history = right_has(cfg, name.options, RIGHT_HISTORY, user.bytes == 0, true)};
     want_init(&w, cmd->channel, name.options, cmd, sees);
     if (t) {
         want_token(&w, &t->sub);
@@ -163,13 +153,21 @@ void command_unsubscribe(struct client *c, uint32_t id, const struct cast_channe
 
 void command_sub_refresh(struct client *c, uint32_t id, const struct cast_sub_refresh *cmd)
 {
-    if (cmd->channel.bytes == 0 || cmd->token.bytes == 0) {
+    if (cmd->channel.bytes == 0) {
         client_disconnect_code(c, CAST_DIS_BAD_REQUEST);
         return;
     }
     struct csub *cs = client_sub(c, cmd->channel);
     if (!cs) {
         client_error(c, id, CAST_ERR_PERMISSION_DENIED);
+        return;
+    }
+    if (cs->server_side) { /* the server refreshes those by itself */
+        client_disconnect_code(c, CAST_DIS_BAD_REQUEST);
+        return;
+    }
+    if (cmd->token.bytes == 0) {
+        client_error(c, id, CAST_ERR_BAD_REQUEST);
         return;
     }
     struct cast_subscribe_token *t = NULL;

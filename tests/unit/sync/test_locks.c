@@ -620,7 +620,7 @@ static int do_panicking(void *p)
 static void never(void *p)
 {
     (void)p;
-    CHECK(!"called twice");
+    CHECK_MSG(false, "called twice");
 }
 
 TEST(C17_once_panic)

@@ -13,8 +13,8 @@
  *     WEFT_WITH(w, ctx);                     the rest of the block runs under ctx
  *     WEFT_DEFER(fn, arg);                   fn(arg) when the block is left
  *
- * A declaration cannot be the body of an `if` or follow a `case` label, so these cannot either: the
- * compiler says so.
+ * A declaration cannot be the body of an `if`, and jumps must not lead past one: in a switch these
+ * stand inside braces. The compiler refuses anything else.
  *
  * Statements and expressions:
  *
@@ -54,16 +54,30 @@ static inline void weft_scope_cleanup_(weft_scope *s)
 
 /* ---- declarations ---- */
 
+/* Makes a jump over a declaration (a case label further down, a goto) an error: the block's end would
+ * run the cleanup of what was never opened. C refuses jumps past variably modified types; `opened`
+ * is no constant, so this is one, at the price of an addition. */
+#define WEFT_NO_JUMP_(name, opened)                                                                \
+    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wvla\"")                     \
+        const char(*const name)[1 + !(opened)] __attribute__((unused)) = NULL;                     \
+    _Pragma("GCC diagnostic pop") _Static_assert(1, "takes the semicolon")
+
+/* The entry of a fiber and the function of a defer have one type each: any other is an error. */
+#define WEFT_IS_FN_(fn, type)                                                                      \
+    WEFT_ASSERT_(__builtin_types_compatible_p(__typeof__(&*(fn)), type), "not a " #type)
+
 /* WEFT_SCOPE(name, options...): declares and opens the weft_scope `name`. */
 #define WEFT_SCOPE(...) WEFT_SCOPE_(__VA_ARGS__, .size = sizeof(weft_scope_opts))
 #define WEFT_SCOPE_(s, ...)                                                                        \
     weft_scope s WEFT_CLEANUP_(weft_scope_cleanup_);                                               \
     weft_scope *const WEFT_CAT_(s, _opened_) __attribute__((unused)) =                             \
-        weft_scope_open(&s, &(weft_scope_opts){__VA_ARGS__})
+        weft_scope_open(&s, &(weft_scope_opts){__VA_ARGS__});                                      \
+    WEFT_NO_JUMP_(WEFT_CAT_(s, _no_jump_), WEFT_CAT_(s, _opened_))
 
 #define WEFT_BLOCK_(c, enter)                                                                      \
     weft_ctx_block WEFT_CAT_(c, _block_) WEFT_CLEANUP_(weft_ctx_leave);                            \
-    weft_ctx *const c __attribute__((unused)) = enter
+    weft_ctx *const c __attribute__((unused)) = enter;                                             \
+    WEFT_NO_JUMP_(WEFT_CAT_(c, _no_jump_), c)
 
 /* WEFT_TIMEOUT(name, duration): the rest of the block has so much time; `name`: its weft_ctx *. */
 #define WEFT_TIMEOUT(c, duration_ns)                                                               \
@@ -79,13 +93,16 @@ static inline void weft_scope_cleanup_(weft_scope *s)
 #define WEFT_DEFER(fn, arg) WEFT_DEFER_(WEFT_CAT_(weft_defer_, __COUNTER__), fn, arg)
 #define WEFT_DEFER_(d, fn, arg)                                                                    \
     weft_defer d WEFT_CLEANUP_(weft_defer_pop);                                                    \
-    const int WEFT_CAT_(d, _) __attribute__((unused)) = (weft_defer_push(&d, (fn), (arg)), 0)
+    const int WEFT_CAT_(d, _) __attribute__((unused)) =                                            \
+        (WEFT_IS_FN_(fn, void (*)(void *)), weft_defer_push(&d, (fn), (arg)), 1);                  \
+    WEFT_NO_JUMP_(WEFT_CAT_(d, _no_jump_), WEFT_CAT_(d, _))
 
 /* ---- starting ---- */
 
 /* weft_go_copy(&scope or NULL, fn, value): 0 or a negative errno, as weft_go. */
 #define weft_go_copy(scope, fn, ...)                                                               \
     __extension__({                                                                                \
+        WEFT_IS_FN_(fn, int (*)(void *));                                                          \
         __typeof__(__VA_ARGS__) weft_value_ = __VA_ARGS__;                                         \
         weft_go_value(                                                                             \
             (scope), (fn), &weft_value_, sizeof weft_value_, _Alignof(__typeof__(weft_value_)));   \

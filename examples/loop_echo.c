@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * loop_echo.c - an echo server on a pinned loop: no fiber and no stack for a connection, one record
- * of 48 bytes. Serves until it is ended.
+ * of 56 bytes. Serves until it is ended.
  *
  *     loop_echo 127.0.0.1:7000
  */

@@ -256,7 +256,7 @@ static int64_t wait_limit(const weft_loop *loop, int64_t limit_ns)
 {
     if (limit_ns == 0 || loop->deferred || !link_empty(&loop->again) || loop->fds_freed)
         return 0;
-    int64_t timer = weft__loop_wheel_timeout(&loop->wheel, clock_ns());
+    int64_t timer = loop->wheel.count ? weft__loop_wheel_timeout(&loop->wheel, clock_ns()) : -1;
     if (limit_ns < 0 || (timer >= 0 && timer < limit_ns))
         return timer;
     return limit_ns;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fibers.c - the runtime's own costs, one mode a question, the same questions that bench/peers asks of Go and tokio.
+ * fibers.c - the runtime's own costs, one mode a question, the same questions that bench/peers asks
+ * of Go and tokio.
  *
- * Usage: fibers MODE [WORKERS]. Prints `name value unit`. Diagnosis records stay on in every figure. One run measures once;
- * bench/run interleaves the peers and takes medians.
+ * Usage: fibers MODE [WORKERS]. Prints `name value unit`. Diagnosis records stay on in every
+ * figure. One run measures once; bench/run interleaves the peers and takes medians.
  */
 #include <weft/weft.h>
 
@@ -347,7 +348,8 @@ static int bench_fanout(void *arg)
     return 0;
 }
 
-/* ---- memory of parked fibers: MemAvailable plus the kernel's per-CPU free lists, so that page tables count too ---- */
+/* ---- memory of parked fibers: MemAvailable plus the kernel's per-CPU free lists, so that page
+ * tables count too ---- */
 
 static long long field(const char *path, const char *key)
 {

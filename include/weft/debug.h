@@ -2,17 +2,20 @@
 /*
  * weft/debug.h - looking into a running program.
  *
- *     kill -QUIT PID                   every fiber with its stack, to standard error; the program goes on
+ *     kill -QUIT PID                   every fiber with its stack, to standard error; the program
+ *                                      goes on
  *     weft_debug_listen("127.0.0.1:6060")
  *       /debug/pprof/                  an index
  *       /debug/pprof/goroutine?debug=1 fibers grouped by stack, with counts (Go's format)
- *       /debug/pprof/goroutine?debug=2 every fiber: id, name, labels, state, reason, object, since when, stack, start
+ *       /debug/pprof/goroutine?debug=2 every fiber: id, name, labels, state, reason, object, since
+ *       when, stack, start
  *       /metrics                       Prometheus text
  *
- * The server runs on a thread of its own, so it answers when every worker is stuck. It shows addresses, names and labels to whoever
- * can connect: keep it on loopback.
+ * The server runs on a thread of its own, so it answers when every worker is stuck. It shows
+ * addresses, names and labels to whoever can connect: keep it on loopback.
  *
- * Signals: SIGQUIT is taken at weft_run unless the program has a handler of its own, or WEFT_SIGQUIT=0 is in the environment.
+ * Signals: SIGQUIT is taken at weft_run unless the program has a handler of its own, or
+ * WEFT_SIGQUIT=0 is in the environment.
  */
 #ifndef WEFT_DEBUG_H
 #define WEFT_DEBUG_H

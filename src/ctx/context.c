@@ -83,7 +83,8 @@ static void push_grave(struct weft_ctx *c)
         ;
 }
 
-/* Inside. If only the timer and the caller still refer to c, it need not wait for the timer (X5). */
+/* Inside. If only the timer and the caller still refer to c, it need not wait for the timer
+ * (X5). */
 static void disarm_last(struct weft_ctx *c)
 {
     if (!(c->kind & WEFT__CTX_NODE) || at_load(&c->refs) != 2)

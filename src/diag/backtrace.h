@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * backtrace.h - program counters of a fiber's stack, by frame pointers (1 ns a frame), from any thread.
+ * backtrace.h - program counters of a fiber's stack, by frame pointers (1 ns a frame), from any
+ * thread.
  *
- * A fiber that waits or is runnable left its frame pointer on its stack at the switch; a preempted one left it with its signal; one that runs right now
- * is asked by a signal to its thread to record its own. The walk never leaves the fiber's stack and only goes up, so a fiber that runs on
- * meanwhile yields at worst a wrong tail, never a fault. Code compiled without frame pointers ends the walk early.
+ * A fiber that waits or is runnable left its frame pointer on its stack at the switch; a preempted
+ * one left it with its signal; one that runs right now is asked by a signal to its thread to record
+ * its own. The walk never leaves the fiber's stack and only goes up, so a fiber that runs on
+ * meanwhile yields at worst a wrong tail, never a fault. Code compiled without frame pointers ends
+ * the walk early.
  */
 #ifndef WEFT_DIAG_BACKTRACE_H
 #define WEFT_DIAG_BACKTRACE_H

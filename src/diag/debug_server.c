@@ -2,8 +2,8 @@
 /*
  * debug_server.c - the debug pages over HTTP, on a plain thread with blocking sockets.
  *
- * Not on fibers, on purpose: it must answer when every worker is stuck, which is when it is wanted. One connection at a time, one request a
- * connection, five seconds for it. HEAD and GET only.
+ * Not on fibers, on purpose: it must answer when every worker is stuck, which is when it is wanted.
+ * One connection at a time, one request a connection, five seconds for it. HEAD and GET only.
  */
 #include <weft/debug.h>
 #include <weft/http1.h>

@@ -2,9 +2,10 @@
 /*
  * diag.c - putting diagnosis under the runtime: hooks for fatal ends, the SIGQUIT dump.
  *
- * SIGQUIT only writes to an eventfd; a sleeping thread of our own makes the dump, as symbols need the allocator, which a
- * signal handler may not touch. The fatal hooks run where the mistake was made and may allocate: the process is about to end, and
- * an alarm ends it for good should they hang.
+ * SIGQUIT only writes to an eventfd; a sleeping thread of our own makes the dump, as symbols need
+ * the allocator, which a signal handler may not touch. The fatal hooks run where the mistake was
+ * made and may allocate: the process is about to end, and an alarm ends it for good should they
+ * hang.
  */
 #include <weft/debug.h>
 

@@ -43,7 +43,8 @@ static bool is_runtime(const char *function)
     return strncmp(function, "weft__", 6) == 0;
 }
 
-/* People want the call that waits, not the runtime's way from there to the switch. The park recorded whom it returns to. */
+/* People want the call that waits, not the runtime's way from there to the switch. The park
+ * recorded whom it returns to. */
 static int first_frame(const struct snapshot *s)
 {
     if (s->state == WEFT__WAITING)

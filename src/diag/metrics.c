@@ -2,7 +2,8 @@
 /*
  * metrics.c - counters out: weft_stats_read for programs, Prometheus text for scrapers.
  *
- * The gauge of live fibers is called go_goroutines as well, so that dashboards and alert rules made for Go services work.
+ * The gauge of live fibers is called go_goroutines as well, so that dashboards and alert rules made
+ * for Go services work.
  */
 #include "diag/metrics.h"
 

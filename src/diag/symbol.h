@@ -2,11 +2,13 @@
 /*
  * symbol.h - program counters into names: function, source file, line.
  *
- * elfutils' libdwfl reads the process's own modules, with their DWARF where there is any; the answers are cached by address, as
- * dumps ask for the same few hundred again and again. Without debug information the function comes from the symbol table, and the
- * file is empty. Functions of static linkage are found too (dladdr misses them).
+ * elfutils' libdwfl reads the process's own modules, with their DWARF where there is any; the
+ * answers are cached by address, as dumps ask for the same few hundred again and again. Without
+ * debug information the function comes from the symbol table, and the file is empty. Functions of
+ * static linkage are found too (dladdr misses them).
  *
- * Concurrency: any thread; a mutex around everything (libdwfl is not thread-safe). Not async-signal-safe.
+ * Concurrency: any thread; a mutex around everything (libdwfl is not thread-safe). Not
+ * async-signal-safe.
  */
 #ifndef WEFT_DIAG_SYMBOL_H
 #define WEFT_DIAG_SYMBOL_H

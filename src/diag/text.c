@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* text.c - the growing text of text.h. Plain malloc: reports are made on threads of their own, outside the runtime. */
+/* text.c - the growing text of text.h. Plain malloc: reports are made on threads of their own,
+ * outside the runtime. */
 #include "diag/text.h"
 
 #include <errno.h>

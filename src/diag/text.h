@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* text.h - a growing text that reports are written into before they go to a socket, a file or standard error. */
+/* text.h - a growing text that reports are written into before they go to a socket, a file or
+ * standard error. */
 #ifndef WEFT_DIAG_TEXT_H
 #define WEFT_DIAG_TEXT_H
 #include <stdbool.h>

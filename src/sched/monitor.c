@@ -246,7 +246,8 @@ static void requeue_preempted(struct weft__mach *m, struct weft__worker *w, stru
     at_sub(&s->detached, 1);
 }
 
-/* Somebody asked where this thread is: told from the interrupted registers, whatever it was doing. */
+/* Somebody asked where this thread is: told from the interrupted registers, whatever it was
+ * doing. */
 static void answer_sample(struct weft__mach *m, const ucontext_t *u)
 {
     at_store(&m->sample_fp, (uintptr_t)u->uc_mcontext.gregs[REG_RBP]);

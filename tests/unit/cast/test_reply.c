@@ -151,9 +151,11 @@ TEST(publication_pushes)
     is("{\"push\":{\"channel\":\"hist:1\",\"pub\":{\"data\":{\"n\":1},\"info\":{\"user\":\"42\","
        "\"client\":\"c1\",\"conn_info\":{\"n\":1}},\"offset\":1,\"tags\":{\"k\":\"v\",\"t\":\"\"},"
        "\"epoch\":\"zWHwUAEJ\"}}}");
-    p = (struct cast_publication){.data = CAST_SPAN("\"d\""), .offset = 2, .delta = true, .version = 7};
+    p = (struct cast_publication){
+        .data = CAST_SPAN("\"d\""), .offset = 2, .delta = true, .version = 7};
     cast_push_publication(&o, CAST_SPAN("d"), &p);
-    is("{\"push\":{\"channel\":\"d\",\"pub\":{\"data\":\"d\",\"offset\":2,\"delta\":true,\"version\":7}}}");
+    is("{\"push\":{\"channel\":\"d\",\"pub\":{\"data\":\"d\",\"offset\":2,\"delta\":true,"
+       "\"version\":7}}}");
     cast_out_fini(&o);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_diag.c - dumps name what a person needs; the debug server answers; fatal ends print stacks; gdb unwinds a fiber. */
+/* test_diag.c - dumps name what a person needs; the debug server answers; fatal ends print stacks;
+ * gdb unwinds a fiber. */
 #include <weft/weft.h>
 
 #include <arpa/inet.h>

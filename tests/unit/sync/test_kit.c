@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * test_kit.c - waitgroup, cond, semaphore, barrier, single flight: Go's conformance cases (C15
- * waitgroup, C16 cond: signal, generations, broadcast, race, stealing), order, cancellation, misuse.
- * On 1, 2 and 8 workers.
+ * waitgroup, C16 cond: signal, generations, broadcast, race, stealing), order, cancellation,
+ * misuse. On 1, 2 and 8 workers.
  */
 #include <weft/barrier.h>
 #include <weft/cond.h>
@@ -126,7 +126,8 @@ static int add_race(void *arg)
     static weft_waitgroup w = WEFT_WAITGROUP_INIT;
     weft_waitgroup_add(&w, 1);
     until_parked(go(group_waiter, &w), WEFT__WAIT_WAITGROUP);
-    /* the counter at 0 with a waiter: what an add sees that races with the done which ends a round */
+    /* the counter at 0 with a waiter: what an add sees that races with the done which ends a
+     * round */
     at_store((_Atomic uint64_t *)(void *)w.state_, 1);
     weft_waitgroup_add(&w, 3);
     return 0;

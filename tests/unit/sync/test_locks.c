@@ -86,7 +86,8 @@ TEST(mutex_without_a_runtime)
     weft_mutex_fini(NULL);
 }
 
-/* Not a cancellation point: an ended context does not keep a fiber from locking, or from waiting. */
+/* Not a cancellation point: an ended context does not keep a fiber from locking, or from
+ * waiting. */
 struct late {
     weft_mutex m;
     struct fake_ctx ctx;

@@ -233,7 +233,8 @@ TEST(C09_select_stress)
     ON_WORKERS(select_stress);
 }
 
-/* ---- NonblockSelectRace: at each moment one of the two is ready, so default is never taken ---- */
+/* ---- NonblockSelectRace: at each moment one of the two is ready, so default is never taken
+ * ---- */
 
 struct nonblock {
     int_chan a, b, done;

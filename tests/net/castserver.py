@@ -48,6 +48,7 @@ def config(**client):
                 {"name": "pos", "force_positioning": True, **OPEN, **HISTORY},
                 {"name": "pres", "presence": True, "join_leave": True, "force_push_join_leave": True, **OPEN,
                  "allow_presence_for_client": True, "allow_presence_for_anonymous": True},
+                {"name": "big", "force_recovery": True, **OPEN, "history_size": 100000, "history_ttl": "300s"},
                 {"name": "read", **OPEN, **HISTORY},
                 {"name": "deny"},
             ],

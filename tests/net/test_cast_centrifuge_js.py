@@ -4,7 +4,7 @@
 import os
 import sys
 
-from castserver import API_KEY, NET, SECRET, Server, node_environment, pass_on
+from castserver import API_KEY, NET, SECRET, Server, config, node_environment, pass_on
 from tap import Skipped
 
 try:
@@ -12,6 +12,6 @@ try:
 except Skipped as e:
     print(f"1..0 # SKIP {e}")
     sys.exit(0)
-with Server() as server:
+with Server(config(recovery_max_publication_limit=100000)) as server:
     status = pass_on(["node", os.path.join(NET, "node", "clients.cjs"), server.host, API_KEY, SECRET] + sys.argv[1:], env)
 sys.exit(status)

@@ -285,6 +285,41 @@ const cases = {
     c.stopBatching();
     await Promise.all(up);
   },
+  // Eight clients whose connections are cut over and over while 3000 messages go by: each gets every one, once, in order.
+  async nothing_lost_or_repeated_over_many_cuts() {
+    const total = 3000;
+    const seen = [];
+    const done = [];
+    const clients = [];
+    let finished = false;
+    for (let i = 0; i < 8; i++) {
+      const [c] = await connected({ minReconnectDelay: 1, maxReconnectDelay: 30 });
+      const [sub] = await subscribed(c, 'big:cuts');
+      const got = [];
+      clients.push(c);
+      seen.push(got);
+      done.push(within(new Promise((ok, bad) => {
+        sub.on('publication', (p) => {
+          if (p.data !== got.length) bad(new Error(`client ${i}: ${p.data} instead of ${got.length}`));
+          if (got.push(p.data) === total) ok();
+        });
+        sub.on('subscribed', (ctx) => { if (ctx.wasRecovering && !ctx.recovered) bad(new Error(`client ${i} did not recover`)); });
+      }), 'last message'));
+    }
+    const cutting = (async () => {
+      while (!finished) {
+        const c = clients[crypto.randomInt(clients.length)];
+        if (c.state === 'connected') cut(c);
+        await new Promise((ok) => setImmediate(ok));
+        if (crypto.randomInt(4) === 0) await api('presence_stats', { channel: 'pres:nobody' }); // let some time go by
+      }
+    })();
+    for (let i = 0; i < total; i += 10)
+      await api('batch', { commands: Array.from({ length: 10 }, (_, k) => ({ publish: { channel: 'big:cuts', data: i + k } })) });
+    finished = true;
+    await cutting;
+    await Promise.all(done);
+  },
   async large_message() {
     const [c] = await connected();
     const [sub] = await subscribed(c, 'js-large');

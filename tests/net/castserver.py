@@ -84,7 +84,9 @@ class Server:
         command = [self.binary, "--config", path]
         if self.fd_limit:
             command = ["sh", "-c", f'ulimit -n {self.fd_limit}; exec "$@"', "sh"] + command
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL, cwd=self.folder)
+        env = dict(os.environ)    # under ASan freed memory is kept for a while: little, as tests look at the size
+        env["ASAN_OPTIONS"] = ":".join(filter(None, [env.get("ASAN_OPTIONS"), "quarantine_size_mb=4"]))
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL, cwd=self.folder, env=env)
         self.wait_until_up()
         return self
 

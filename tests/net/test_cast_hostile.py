@@ -187,6 +187,8 @@ def slow_reader_is_closed_and_others_are_not():
         code, reason = slow.wait_closed()
         check((code, reason) in ((3008, "slow"), (None, "")), f"closed with {code} {reason}")
         check(rss(server.process.pid) - before < 64 << 20, "a slow reader takes memory")
+        fast.close()
+        slow.close()
 
 
 @case
@@ -217,6 +219,8 @@ def no_pong_and_stale():
         check_eq(dead.wait_closed(), (3012, "no pong"))
         alive.send('{"id":2,"unsubscribe":{"channel":"x"}}')
         alive.reply('{"id":2,"unsubscribe":{}}')
+        for c in (stale, alive, dead):
+            c.close()
 
 
 @case
@@ -235,7 +239,8 @@ def out_of_file_descriptors():
         for s in sockets:
             s.close()
         witness.ok()    # this one dials anew
-        RawClient(server.host).close()
+        for c in (RawClient(server.host), api, witness.client):
+            c.close()
     finally:
         server.__exit__(*sys.exc_info())
 

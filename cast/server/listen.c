@@ -150,7 +150,15 @@ static int start_one(struct server *srv, int index, const char *host, const char
     weft_loop_listener_address(srv->listeners[index], address, sizeof address);
     names(cfg, index == 1 || !srv->internal_listener, index == 1, which, sizeof which);
     snprintf(text, sizeof text, "serving %s endpoints on %s", which, address);
-    cast_log(CAST_LOG_INFO, text);
+    if (!strstr(which, "admin")) {
+        cast_log(CAST_LOG_INFO, text);
+        return 0;
+    }
+    char url[160]; /* what a person opens: a wildcard address is not one */
+    bool wildcard = strncmp(address, "[::]:", 5) == 0 || strncmp(address, "0.0.0.0:", 8) == 0;
+    snprintf(url, sizeof url, "http://%s%s/", wildcard ? "localhost" : address,
+        wildcard ? strrchr(address, ':') : "");
+    cast_log(CAST_LOG_INFO, text, LOG_STR("console", url));
     return 0;
 }
 

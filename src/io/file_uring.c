@@ -2,8 +2,9 @@
 /*
  * file_uring.c - the file thread: one thread, one io_uring, for the files of all fibers.
  *
- *   fibers ──lock-free list──> file thread ──SQEs──> kernel ──CQEs──> file thread ──weft__job_done──> fiber runnable
- *              + eventfd
+ *   fibers ──lock-free list──> file thread ──SQEs──> kernel
+ *              + eventfd       file thread <──CQEs── kernel
+ *                              file thread ──weft__job_done──> fiber runnable
  *
  * io_uring requests belong to the thread that submitted them (they die with it, and their
  * completions interrupt its other calls), so a fiber that migrates never submits itself. This

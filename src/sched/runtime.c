@@ -150,7 +150,7 @@ static void services_stop(struct weft__sched *s, struct weft__mach *self)
     weft__monitor_kick();
     pthread_join(s->monitor_thread, NULL);
     for (struct weft__mach *m = s->all_machs, *next; m; m = next) {
-        next = m->all_next;
+        next = m->all_next; /* nothing but this loop changes the list now */
         if (m == self)
             continue;
         weft__mach_wake(m);
@@ -160,6 +160,12 @@ static void services_stop(struct weft__sched *s, struct weft__mach *self)
             continue;
         }
         pthread_join(m->pthread, NULL);
+        weft__lock(&s->lock); /* those still there may be looking through the list */
+        struct weft__mach **at = &s->all_machs;
+        while (*at != m)
+            at = &(*at)->all_next;
+        *at = m->all_next;
+        weft__unlock(&s->lock);
         munmap(m, sizeof *m);
     }
     if (s->preempt)

@@ -347,7 +347,7 @@ static bool foreign_threads(void)
     DIR *d = opendir("/proc/self/task");
     if (!d)
         return true;
-    while ((n = strangers(d, &starting)) && starting)
+    while ((n = strangers(d, &starting)) && starting && !at_load(&weft__sched.stopping))
         weft__futex_wait(&never, 0, 100000);
     closedir(d);
     return n > 0;

@@ -9,12 +9,20 @@
  * fairness to the ring), the idle stack runs and mach_loop decides.
  *
  * P1  mach.op/op_fiber/commit are set by the leaver just before the switch and consumed by
- * weft__after_switch, which every arriving context calls first: resumed fibers in weft__switch_to,
- * new fibers in their trampoline. P2  The leaver's wake word becomes WAIT before its commit runs,
- * so whoever finds it through the unlocked object may claim it. P3  After P2 and the commit the
- * leaver is not touched any more.
+ *     weft__after_switch, which every arriving context calls first: resumed fibers in
+ *     weft__switch_to, new fibers in their trampoline.
+ * P2  The leaver's wake word becomes WAIT before its commit runs, so whoever finds it through the
+ *     unlocked object may claim it.
+ * P3  After P2 and the commit the leaver is not touched any more.
+ * P4  A context's end may claim the leaver between P2 and its commit. mach.committing names it for
+ *     that time, and an interrupted fiber waits until it is named no more: the commit may read the
+ *     frame that the fiber would leave. (A word of the mach and not of the fiber: the fiber may be
+ *     gone when it is cleared.)
  */
+#include <sys/syscall.h>
+
 #include "base/fatal.h"
+#include "base/futex.h"
 #include "sched/sanitize.h"
 #include "sched/worker.h"
 
@@ -67,16 +75,32 @@ static void commit_park(struct weft__mach *m, struct weft__fiber *f, bool hard)
     void *arg = m->commit_arg;
     if (hard) {
         at_or(&f->wake, WEFT__WAKE_WAIT_HARD);
-    } else if (!at_cas(
-                   &f->wake, &run, WEFT__WAKE_WAIT)) { /* the interrupt bit stands: do not wait */
-        f->wake_result = WEFT__INTERRUPTED;
         if (commit)
             commit(f, arg);
-        enqueue(m, f, true);
         return;
     }
+    f->committer = m;
+    at_store_rlx(&m->committing, f); /* [mo:committing] before the exchange below, a full fence */
+    bool waits = at_cas(&f->wake, &run, WEFT__WAKE_WAIT);
+    if (!waits) /* the interrupt bit stands: do not wait */
+        f->wake_result = WEFT__INTERRUPTED;
     if (commit)
         commit(f, arg);
+    at_store_rel(&m->committing, NULL); /* [mo:committing] */
+    if (!waits)
+        enqueue(m, f, true);
+}
+
+/* P4: f was interrupted, perhaps before its commit has run on the thread that it left. */
+static void await_commit(const struct weft__fiber *f)
+{
+    struct weft__mach *m = f->committer;
+    for (int spins = 0; at_load_acq(&m->committing) == f; spins++) { /* [mo:committing] */
+        if (spins < 100)
+            weft__cpu_pause();
+        else
+            weft__syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+    }
 }
 
 void weft__after_switch(struct weft__mach *m)
@@ -201,6 +225,8 @@ int weft__park(enum weft__reason reason, const void *object, void *caller, unsig
         m->commit_arg = arg;
         leave(m, f, flags & WEFT__PARK_HARD ? WEFT__OP_PARK_HARD : WEFT__OP_PARK);
         rc = f->wake_result;
+        if (__builtin_expect(rc == WEFT__INTERRUPTED, 0))
+            await_commit(f);
     }
     at_store_rlx(&f->park_reason, (uint32_t)WEFT__WAIT_NONE); /* [mo:alone: a record] */
     return rc;

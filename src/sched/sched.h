@@ -101,6 +101,7 @@ enum { /* the wake word */
 };
 
 struct weft__fiber;
+struct weft__mach;
 typedef void (*weft__commit_fn)(struct weft__fiber *f, void *arg);
 
 /* The fiber's record lies at the top of its own stack, so a small fiber is one page. */
@@ -112,9 +113,10 @@ struct weft__fiber {
     uint16_t flags;         /* WEFT__F_* */
     uint16_t held_locks;    /* mutexes held now: diagnosis */
     int saved_errno;
-    uint32_t slot;            /* index of its stack in the arenas */
-    void *wake_arg;           /* left by the claimer: which node, which case */
-    struct weft__fiber *next; /* run queue and free list */
+    uint32_t slot;                /* index of its stack in the arenas */
+    void *wake_arg;               /* left by the claimer: which node, which case */
+    struct weft__fiber *next;     /* run queue and free list */
+    struct weft__mach *committer; /* whose thread runs, or ran, the commit of its last park */
     struct weft__thread
         *bound; /* preempted: the thread that sleeps in the handler with this fiber on it */
 
@@ -206,9 +208,13 @@ enum { WEFT__INTERRUPTED = -0x7fff };
 
 /**
  * Parks the current fiber. commit (may be NULL) runs on the successor's side after the fiber is
- * safely parked: it unlocks, or arms a timer, or publishes the fiber. @caller:
- * __builtin_return_address(0) of the public function, for dumps. Returns the claimer's wake_result,
- * or WEFT__INTERRUPTED (never with WEFT__PARK_HARD).
+ * safely parked: it unlocks, or arms a timer, or publishes the fiber.
+ * @caller: __builtin_return_address(0) of the public function, for dumps.
+ *
+ * Returns the claimer's wake_result, or WEFT__INTERRUPTED (never with WEFT__PARK_HARD). A context
+ * may end while the commit runs, but this returns WEFT__INTERRUPTED only when the commit is done, so
+ * what the commit reads may lie in the caller's frame. As to other wakers, who found the fiber
+ * through what the commit published: the commit must not touch the frame after that.
  */
 int weft__park(enum weft__reason reason, const void *object, void *caller, unsigned flags,
     weft__commit_fn commit, void *arg);
@@ -300,7 +306,8 @@ struct weft__timer {
  * allocates. */
 void weft__timer_start(struct weft__timer *t, int64_t when_ns);
 /** True: it was pending and will not fire. False: never started, or fn has run (locked kind:
- * entirely; other kind: at least begun). */
+ * entirely; other kind: at least begun). A timer of the locked kind must be stopped before its
+ * memory goes, also if it has fired. */
 bool weft__timer_stop(struct weft__timer *t);
 
 /* ---- choices by lot (select) ---- */

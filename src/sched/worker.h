@@ -76,8 +76,9 @@ struct weft__mach {
     struct weft__fiber *op_fiber;
     weft__commit_fn commit;
     void *commit_arg;
-    int *errno_at; /* this thread's errno */
-    void **eh_at;  /* this thread's C++ exception globals, or NULL without a C++ runtime */
+    _Atomic(struct weft__fiber *) committing; /* P4 of park.c */
+    int *errno_at;                            /* this thread's errno */
+    void **eh_at; /* this thread's C++ exception globals, or NULL without a C++ runtime */
     struct weft__fiber idle;   /* the idle stack's record; of a plain thread: its own record */
     struct weft__lock lock;    /* guards worker against the monitor's retake */
     _Atomic uint32_t wake;     /* futex: set to 1 to start it */

@@ -28,9 +28,6 @@
  * E3  The commit reads nothing of the select after its last unlock: the fiber may be gone.
  * E4  The timer is of the locked kind, armed by the commit when the fiber can be claimed already,
  *     and stopped before the select returns, in any case: until then the heap may touch it.
- * E5  The context's end may claim the fiber before its commit has run. The fiber waits for the commit
- *     by taking a lock that the commit releases last (a channel's, or the gate), and only then stops
- *     the timer; else it would stop one that is not armed yet.
  *
  * Concurrency: any number of selects over the same channels; the array of cases belongs to one
  * call. Progress: as chan.c.
@@ -56,8 +53,6 @@ struct select {
     int64_t deadline_ns;
     struct weft__fiber *fiber;
     struct weft__timer timer;
-    struct weft__lock
-        gate; /* held from before the park until the commit is done, without channels */
 };
 
 static struct weft__waiter *waiter(struct weft_case *c)
@@ -236,14 +231,12 @@ static void on_timer(struct weft__timer *t, void *arg)
 static void commit(struct weft__fiber *f, void *arg)
 {
     struct select *s = arg;
-    bool gated = s->channels == 0;
+    bool locked = s->channels > 0; /* else the timer's claim lets the fiber go: s may be gone */
     if (s->after != NONE) {
         s->timer = (struct weft__timer){.fn = on_timer, .arg = f, .locked = true};
         weft__timer_start(&s->timer, s->deadline_ns);
     }
-    if (gated)
-        weft__unlock(&s->gate);
-    else
+    if (locked)
         unlock_all(s);
 }
 
@@ -264,12 +257,8 @@ static void link_all_locked(struct select *s)
 
 /* Removes the waiters that are still linked. `won` was unlinked by its partner, and needs no
  * lock. */
-static void unlink_all(struct select *s, const struct weft__waiter *won)
+static void unlink_all(const struct select *s, const struct weft__waiter *won)
 {
-    if (s->channels == 0) { /* E5 */
-        weft__lock(&s->gate);
-        weft__unlock(&s->gate);
-    }
     for (int k = 0; k < s->channels; k++) {
         struct weft_case *c = by_order(s, k);
         struct weft__waiter *w = waiter(c);
@@ -289,8 +278,6 @@ static int wait_locked(struct select *s, void *caller)
 {
     struct weft__fiber *f = s->fiber;
     link_all_locked(s);
-    if (s->channels == 0)
-        weft__lock(&s->gate);
     int rc = weft__park(s->count ? WEFT__WAIT_SELECT : WEFT__WAIT_SELECT_EMPTY, &s->object, caller,
         weft__wait_flags(f), commit, s);
     struct weft__waiter *won = rc == WEFT__INTERRUPTED || rc == TIMED_OUT ? NULL : f->wake_arg;
@@ -342,7 +329,6 @@ static int select_in(struct weft__fiber *f, struct weft_case *cases, int count, 
 {
     struct select s;
     s.object = (struct weft_object){.kind = WEFT_KIND_SELECT, .magic = WEFT_OBJECT_MAGIC};
-    s.gate = (struct weft__lock)WEFT__LOCK_INIT;
     s.fiber = f;
     s.cases = cases;
     s.count = count;

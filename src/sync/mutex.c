@@ -3,7 +3,8 @@
  * mutex.c - a lock that parks, knows its owner, and hands itself over when somebody starves.
  *
  *      word   owner (a fiber's address, 8-aligned) | QUEUED (1): the queue may be non-empty
- *             0: free.  QUEUED alone: free, but unlockers and new lockers must look at the queue
+ *                                                  | BUSY (2): the last owner's unlock is under way
+ *             0: free.  Bits without owner: free, but only to be taken under the lock
  *      lock   guards queue, woken, handing
  *      queue  waiters, first come first; one that was woken and lost goes to the front again
  *
@@ -17,14 +18,15 @@
  * the first waiter into the word, and new lockers queue up. The mode ends with the queue, or with a
  * waiter that got its turn sooner than that.
  *
- * M1  Whoever links a waiter sets QUEUED before it lets go of the lock, in the same word that still
- *     has an owner; so that owner's unlock takes the slow path and finds the waiter.
+ * M1  Whoever links a waiter sets QUEUED under the same lock, in a word that has an owner (whose
+ *     unlock then takes the slow path) or with a woken waiter on its way (M3).
  * M2  QUEUED is cleared only under the lock with an empty queue.
  * M3  At most one woken waiter is on its way (woken); until it has had its try, unlocks wake nobody
- *     else.
- * M4  The last access of a release to the mutex is the one that frees the word: the next owner may
- *     free the memory. The woken fiber's own record is touched after it, which only the claimer may
- *     do.
+ *     else. Choosing whom to wake and freeing the word is one step under the lock: else the woken
+ *     one could have its try in between, in vain, and nobody would wake it again.
+ * M4  The last access of a release to the mutex clears BUSY, after the lock's release. Who takes the
+ *     mutex meanwhile waits for that: the owner may free the memory. The woken fiber's own record is
+ *     touched after it, which only the claimer may do.
  * M5  While handing, the word is never free with a waiter queued.
  *
  * Any fiber or plain thread at once. Progress: blocking. Limits: none. Read next: cond.c, which
@@ -34,12 +36,13 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "base/futex.h"
 #include "sync/object_core.h"
 #include "sync/waiter.h"
 
-enum { QUEUED = 1, STARVED_NS = 1000000, HANDED = 1, WOKEN = 2 };
+enum { QUEUED = 1, BUSY = 2, BITS = QUEUED | BUSY, STARVED_NS = 1000000, HANDED = 1, WOKEN = 2 };
 
 struct mutex {
     struct weft_object object;
@@ -59,7 +62,7 @@ static struct mutex *in(const weft_mutex *m)
 
 static struct weft__fiber *owner_of(uintptr_t word)
 {
-    return (struct weft__fiber *)(word & ~(uintptr_t)QUEUED);
+    return (struct weft__fiber *)(word & ~(uintptr_t)BITS);
 }
 
 void weft_mutex_init(weft_mutex *m, const char *name)
@@ -91,14 +94,25 @@ bool weft_mutex_held(const weft_mutex *m)
     return f && weft__mutex_owner(m) == f;
 }
 
-/* Takes a word that has no owner, keeping its mark. */
+/* Takes a word that has no owner, keeping its mark; not while an unlock is under way. */
 static bool take_free(struct mutex *x, struct weft__fiber *f)
 {
     uintptr_t w = at_load(&x->word);
-    while (!owner_of(w))
+    while (!(w & ~(uintptr_t)QUEUED))
         if (at_cas(&x->word, &w, (uintptr_t)f | w))
             return true;
     return false;
+}
+
+/* M4: the last owner is some instructions away from being done. */
+static void await_release(struct mutex *x)
+{
+    for (int spins = 0; at_load(&x->word) & BUSY; spins++) {
+        if (spins < 100)
+            weft__cpu_pause();
+        else
+            weft__syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+    }
 }
 
 /* Under the lock: takes the word if it is free, else marks it so that the owner's unlock will
@@ -113,7 +127,7 @@ static bool take_or_mark_locked(struct mutex *x, struct weft__fiber *f)
     }
 }
 
-/* Under the lock, by the owner: M2. */
+/* Under the lock: M2. */
 static void clear_mark_locked(struct mutex *x)
 {
     if (weft__list_empty(&x->queue))
@@ -157,6 +171,7 @@ static void lock_slow(struct mutex *x, struct weft__fiber *f, void *caller)
         x->handing = false;
     clear_mark_locked(x);
     weft__unlock(&x->lock);
+    await_release(x);
 }
 
 void weft__mutex_acquire(weft_mutex *m, struct weft__fiber *f, void *caller)
@@ -169,8 +184,8 @@ void weft__mutex_acquire(weft_mutex *m, struct weft__fiber *f, void *caller)
     f->held_locks++;
 }
 
-/* Under the lock, by the owner: who shall have the mutex next, or at least be woken to try.
- * NULL: nobody, or one is on its way (M3). */
+/* Under the lock, by the owner: who shall have the mutex next, or at least be woken to try. NULL:
+ * nobody, or one is on its way (M3). */
 static struct weft__fiber *choose_locked(struct mutex *x, bool *ret_hand)
 {
     weft__waitq_ready(&x->queue);
@@ -188,32 +203,20 @@ static struct weft__fiber *choose_locked(struct mutex *x, bool *ret_hand)
 void weft__mutex_release(weft_mutex *m, struct weft__fiber *f)
 {
     struct mutex *x = in(m);
+    uintptr_t w = (uintptr_t)f;
+    bool hand;
     weft__tsan_release(x);
-    for (;;) {
-        bool hand;
-        uintptr_t w = (uintptr_t)f;
-        if (at_cas(&x->word, &w, 0))
-            return;
-        WEFT_ASSERT(owner_of(w) == f);
-        weft__lock(&x->lock);
-        struct weft__fiber *next = choose_locked(x, &hand);
-        bool on_the_way = x->woken;
-        clear_mark_locked(x);
-        weft__unlock(&x->lock);
-        if (hand) { /* its lock_slow clears the mark if it may */
-            at_store(&x->word, (uintptr_t)next | QUEUED);
-        } else if (
-            on_the_way) { /* whoever queues up from now on is seen by the unlock of the woken one */
-            w = at_load(&x->word);
-            while (!at_cas(&x->word, &w, w & QUEUED))
-                ;
-        } else { /* the queue was empty; if no longer, the compare-and-swap fails */
-            continue;
-        }
-        if (next)
-            weft__ready(next);
+    if (at_cas(&x->word, &w, 0))
         return;
-    }
+    WEFT_ASSERT(owner_of(w) == f);
+    weft__lock(&x->lock);
+    struct weft__fiber *next = choose_locked(x, &hand);
+    w = BUSY | (hand ? (uintptr_t)next : 0) | (weft__list_empty(&x->queue) ? 0 : QUEUED);
+    at_store(&x->word, w);
+    weft__unlock(&x->lock);
+    at_and(&x->word, ~(uintptr_t)BUSY);
+    if (next)
+        weft__ready(next);
 }
 
 void weft_mutex_lock(weft_mutex *m)

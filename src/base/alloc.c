@@ -9,6 +9,7 @@
 #include <weft/run.h>
 
 #include "base/atomic.h"
+#include "base/tsan.h"
 
 static void *default_alloc(void *arg, size_t bytes)
 {
@@ -74,6 +75,9 @@ char *weft__strdup(const char *s)
 
 void weft__free(void *p)
 {
-    if (p)
-        allocator.release(allocator.arg, p);
+    if (!p)
+        return;
+    weft__tsan_quiet(); /* the last user is known by a count that TSan does not see */
+    allocator.release(allocator.arg, p);
+    weft__tsan_loud();
 }

@@ -9,12 +9,8 @@
 #ifndef WEFT_BASE_TSAN_H
 #define WEFT_BASE_TSAN_H
 
-#if defined(__SANITIZE_THREAD__)
+#ifdef WEFT_TSAN_FIBERS
 #define WEFT__TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WEFT__TSAN 1
-#endif
 #endif
 
 #ifdef WEFT__TSAN
@@ -22,8 +18,28 @@ void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
 #define weft__tsan_acquire(p) __tsan_acquire((void *)(p))
 #define weft__tsan_release(p) __tsan_release((void *)(p))
+/* Inside the runtime nothing is recorded: its memory is ordered by locks that TSan does not see, and
+ * memcpy and its like are intercepted even in code that is not instrumented. */
+void AnnotateIgnoreReadsBegin(const char *file, int line);
+void AnnotateIgnoreReadsEnd(const char *file, int line);
+void AnnotateIgnoreWritesBegin(const char *file, int line);
+void AnnotateIgnoreWritesEnd(const char *file, int line);
+static inline void weft__tsan_quiet(void)
+{
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+}
+static inline void weft__tsan_loud(void)
+{
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+}
+#define WEFT__TSAN_FREE __attribute__((disable_sanitizer_instrumentation, noinline, unused))
 #else
 #define weft__tsan_acquire(p) ((void)(p))
 #define weft__tsan_release(p) ((void)(p))
+#define weft__tsan_quiet() ((void)0)
+#define weft__tsan_loud() ((void)0)
+#define WEFT__TSAN_FREE
 #endif
 #endif

@@ -18,6 +18,7 @@ static _Atomic uint32_t signal_word; /* bumped at each push; pool threads sleep 
 
 void weft__job_done(struct weft__job *j)
 {
+    weft__tsan_release(j);
     weft__lock(&j->lock);
     if (j->state == WEFT__JOB_ABANDONED) {
         weft__unlock(&j->lock);
@@ -171,6 +172,7 @@ int weft__job_wait(struct weft__job *j, enum weft__reason reason, void *caller,
             weft__park(reason, j, caller, j->drop || cancel ? 0 : WEFT__PARK_HARD, again_commit, j);
     }
     weft__outside_add(-1);
+    weft__tsan_acquire(j);
     return 0;
 }
 

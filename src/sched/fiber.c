@@ -63,6 +63,8 @@ static void fiber_start(void *arg)
     *m->errno_at = 0;
     if (m->eh_at)
         m->eh_at[0] = m->eh_at[1] = NULL;
+    weft__tsan_quiet();
+    weft__tsan_acquire(f); /* what its starter, and the last fiber on this stack, did before */
     weft__after_switch(m);
     weft__leave();
     int rc = f->entry(f->arg);
@@ -164,6 +166,7 @@ int weft__spawn(const struct weft__spawn *s, struct weft__fiber **ret_fiber)
     if (s->prepare)
         s->prepare(f, s->prepare_arg);
     weft__stack_mark_live(f);
+    weft__tsan_release(f);
     if (w)
         w->spawns++;
     if (ret_fiber)

@@ -101,7 +101,9 @@ static void *mach_main(void *arg)
     struct weft__mach *m = arg;
     weft__mach_bind(m);
     at_store(&m->t.in_rt, 1);
+    weft__tsan_quiet();
     weft__mach_loop(m);
+    weft__tsan_loud();
     weft__mach_unbind(m);
     at_store(&m->exited, 1);
     return NULL;

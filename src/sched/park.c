@@ -281,6 +281,9 @@ void weft__yield(void)
 
 void weft__exit_switch(struct weft__fiber *f)
 {
+    weft__tsan_release(f);
+    weft__tsan_release(&weft__sched); /* a fiber's end happens before weft_run's return */
+    weft__tsan_loud();
     leave(weft__mach_self(), f, WEFT__OP_EXIT);
 }
 

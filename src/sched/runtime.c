@@ -182,6 +182,7 @@ static int run_here(struct weft__sched *s, const struct weft__spawn *entry)
     self->main = true;
     weft__mach_bind(self);
     at_store(&self->t.in_rt, 1);
+    weft__tsan_quiet();
     weft__lock(&s->lock);
     self->all_next = s->all_machs;
     s->all_machs = self;
@@ -193,6 +194,8 @@ static int run_here(struct weft__sched *s, const struct weft__spawn *entry)
         weft__mach_loop(self);
     weft__stop_everyone(); /* empties the idle list, before any thread's record goes */
     services_stop(s, self);
+    weft__tsan_acquire(s);
+    weft__tsan_loud();
     weft__mach_unbind(self);
     weft__tls_thread = before;
     munmap(self, sizeof *self);

@@ -15,14 +15,11 @@
 #if __has_feature(address_sanitizer)
 #define WEFT__ASAN 1
 #endif
-#if __has_feature(thread_sanitizer)
-#define WEFT__TSAN 1
-#endif
 #endif
 #if defined(__SANITIZE_ADDRESS__)
 #define WEFT__ASAN 1
 #endif
-#if defined(__SANITIZE_THREAD__) || defined(WEFT_TSAN_FIBERS)
+#if defined(WEFT_TSAN_FIBERS) && !defined(WEFT__TSAN)
 #define WEFT__TSAN 1
 #endif
 

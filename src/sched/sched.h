@@ -55,6 +55,7 @@
 #include "base/atomic.h"
 #include "base/list.h"
 #include "base/lock.h"
+#include "base/tsan.h"
 
 struct weft_ctx;
 struct weft__scope;
@@ -169,7 +170,7 @@ struct weft__thread *weft__attach_thread(void);
 
 /** Enters the runtime; returns the current fiber (of a plain thread: its own record, made at its
  * first call). */
-static inline struct weft__fiber *weft__enter(void)
+static inline WEFT__TSAN_FREE struct weft__fiber *weft__enter(void)
 {
     struct weft__thread *t = weft__arch_thread();
     if (__builtin_expect(!t, 0))
@@ -180,11 +181,13 @@ static inline struct weft__fiber *weft__enter(void)
         weft__enter_slow(t);
         t = weft__arch_thread();
     }
+    weft__tsan_quiet();
     return t->cur;
 }
 
-static inline void weft__leave(void)
+static inline WEFT__TSAN_FREE void weft__leave(void)
 {
+    weft__tsan_loud();
     struct weft__thread *t = weft__arch_thread();
     at_compiler_fence();
     at_store_rel(&t->in_rt, 0); /* [mo:inrt] */
@@ -193,7 +196,7 @@ static inline void weft__leave(void)
 /** The current fiber without entering (valid until the next call that may park: it is the same
  * fiber always, so in truth valid on this fiber for ever). NULL on a thread that never called in.
  */
-static inline struct weft__fiber *weft__self(void)
+static inline WEFT__TSAN_FREE struct weft__fiber *weft__self(void)
 {
     struct weft__thread *t = weft__arch_thread();
     return t ? t->cur : NULL;
@@ -221,7 +224,7 @@ int weft__park(enum weft__reason reason, const void *object, void *caller, unsig
 
 /** One waker among several: true for exactly one. Then write wake_result/wake_arg, then
  * weft__ready. */
-static inline bool weft__claim(struct weft__fiber *f)
+static inline WEFT__TSAN_FREE bool weft__claim(struct weft__fiber *f)
 {
     uint32_t w = at_load(&f->wake);
     do {
@@ -244,7 +247,7 @@ void weft__interrupt(struct weft__fiber *f);
 /** 0, or -ECANCELED / -ETIMEDOUT if f's current context has ended and is not shielded. One load
  * when nothing happened. */
 extern int (*weft__cancelled_hook)(struct weft__fiber *f);
-static inline int weft__cancelled(struct weft__fiber *f)
+static inline WEFT__TSAN_FREE int weft__cancelled(struct weft__fiber *f)
 {
     if (__builtin_expect(!(at_load_rlx(&f->wake) & WEFT__WAKE_INTERRUPT),
             1)) /* [mo:alone: a hint, re-checked at the park] */

@@ -36,6 +36,7 @@ static bool mark_locked(struct weft_ctx *c, int err, weft_error *cause)
     if (at_load(&c->err))
         return false;
     c->cause = weft_error_ref(cause);
+    weft__tsan_release(&c->err);
     at_store(&c->err, err);
     return true;
 }

@@ -176,6 +176,7 @@ void weft__scope_exit(struct weft__fiber *f, int result)
     if (result < 0)
         report(f, s, result);
     weft__record_end(f);
+    weft__tsan_release(s);
     weft__list_init(&awake);
     weft__lock(&s->ctx.lock);
     weft__list_remove(&f->ctx_link);
@@ -216,6 +217,7 @@ static int join(struct weft__scope *s, void *caller)
     }
     int error = s->error;
     weft__unlock(&s->ctx.lock);
+    weft__tsan_acquire(s);
     weft__leave();
     return error;
 }
@@ -285,6 +287,7 @@ const weft_error *weft_scope_error(weft_scope *s)
     const weft_error *e = i->error_object;
     int error = i->error;
     weft__unlock(&i->ctx.lock);
+    weft__tsan_acquire(i);
     weft__leave();
     return e || !error ? e : weft__error_const(error);
 }

@@ -101,6 +101,7 @@ void weft__timer_start(struct weft__timer *t, int64_t when_ns)
     struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
     struct weft__heap *h = w ? &w->heap : s->worker ? &s->worker[0].heap : &orphans;
     WEFT_ASSERT(at_load(&t->heap) == NULL);
+    weft__tsan_release(t);
     t->when_ns = when_ns;
     t->child = t->sibling = t->prev = NULL;
     weft__lock(&h->lock);
@@ -148,6 +149,7 @@ int weft__timers_run(struct weft__heap *h, int64_t now_ns)
         struct weft__timer *t = h->root;
         void (*fn)(struct weft__timer *, void *) = t->fn;
         void *arg = t->arg;
+        weft__tsan_acquire(t);
         remove_locked(h, t);
         publish_locked(h);
         n++;

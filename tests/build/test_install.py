@@ -114,6 +114,13 @@ def a_program_builds_with_cc_and_pkg_config():
 
 
 @case
+def the_program_of_the_readme_builds_and_runs():
+    out = os.path.join(TMP.name, "squares")
+    sh(["cc", os.path.join(ROOT, "examples", "readme_squares.c"), "-o", out, *pkg_config("--cflags", "--libs")], env=environment())
+    check_eq(sh([out], env=environment()), "20540\n")
+
+
+@case
 def the_static_library_links_too():
     out = os.path.join(TMP.name, "hello-static")
     libs = ["-l:libweft.a" if f == "-lweft" else f for f in pkg_config("--cflags", "--libs", "--static")]

@@ -403,6 +403,9 @@ def idle_costs_nothing():
         def wakes():
             total = 0
             for task in os.listdir(f"/proc/{s.process.pid}/task"):
+                with open(f"/proc/{s.process.pid}/task/{task}/comm") as f:
+                    if int(task) != s.process.pid and not f.read().startswith("shard-"):
+                        continue    # a sanitizer's own
                 with open(f"/proc/{s.process.pid}/task/{task}/status") as f:
                     total += sum(int(line.split()[1]) for line in f if "voluntary_ctxt_switches" in line)
             return total

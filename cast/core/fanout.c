@@ -9,8 +9,9 @@
 
 /* Sends of one pass before the loop turns: some 1 to 2 ms. */
 #define PASS_QUANTUM 512
-/* With fewer subs than this a pass costs less than it would save to wait. */
-#define WINDOW_FROM_SUBS 64
+/* With fewer subs than this a pass costs less than it would save to rest. */
+#define REST_FROM_SUBS 64
+#define REST_MAX_NS WEFT_MS
 
 static void outlet_wake(struct outlet *o);
 
@@ -144,15 +145,15 @@ static void make_due(struct outlet *o)
     fan__arm(f);
 }
 
-static void window_over(weft_loop *loop, weft_loop_timer *timer)
+static void rest_over(weft_loop *loop, weft_loop_timer *timer)
 {
-    struct fan *f = WEFT_LOOP_OWNER(timer, struct fan, window);
-    int64_t now = weft_loop_now_ns(loop), wait = f->window_ns;
+    struct fan *f = WEFT_LOOP_OWNER(timer, struct fan, rest);
+    int64_t now = weft_loop_now_ns(loop), wait = INT64_MAX;
     struct outlet *o = f->waiting, *next;
     f->waiting = NULL;
     for (; o; o = next) {
         next = o->next;
-        int64_t left = o->last_pass_ns + f->window_ns - now;
+        int64_t left = o->rest_until_ns - now;
         if (left > 0) {
             wait = left < wait ? left : wait;
             o->next = f->waiting;
@@ -167,22 +168,22 @@ static void window_over(weft_loop *loop, weft_loop_timer *timer)
         weft_loop_timer_start(loop, timer, wait, 0);
 }
 
-/* Something lies behind the cursors: now, or when the window is over. */
+/* Something lies behind the cursors: a pass now, or when the rest is over. */
 static void schedule(struct outlet *o)
 {
     struct fan *f = o->fan;
     if (o->due || o->waiting || o->count == 0)
         return; /* a pass that rolls looks at the head again when it is over */
-    int64_t since = weft_loop_now_ns(f->loop) - o->last_pass_ns;
-    if (o->count < WINDOW_FROM_SUBS || since >= f->window_ns) {
+    int64_t left = o->rest_until_ns - weft_loop_now_ns(f->loop);
+    if (o->count < REST_FROM_SUBS || left <= 0) {
         make_due(o);
         return;
     }
     o->waiting = true;
     o->next = f->waiting;
     f->waiting = outlet_ref(o);
-    if (!weft_loop_timer_running(&f->window))
-        weft_loop_timer_start(f->loop, &f->window, f->window_ns - since, 0);
+    if (!weft_loop_timer_running(&f->rest))
+        weft_loop_timer_start(f->loop, &f->rest, left, 0);
 }
 
 static void outlet_wake(struct outlet *o)
@@ -213,7 +214,7 @@ static int pass_some(struct fan *f, struct outlet *o, int quantum, bool alone)
     int made = 0;
     if (o->scan == 0) {
         o->pass_head = o->head;
-        o->last_pass_ns = weft_loop_now_ns(f->loop);
+        o->pass_began_ns = weft_loop_update_now(f->loop);
         f->stats.passes++;
     }
     while (o->scan < o->count && made < quantum) {
@@ -226,6 +227,15 @@ static int pass_some(struct fan *f, struct outlet *o, int quantum, bool alone)
     if (o->scan >= o->count)
         o->scan = 0;
     return made;
+}
+
+static void pass_over(struct fan *f, struct outlet *o)
+{
+    int64_t now = weft_loop_update_now(f->loop), took = now - o->pass_began_ns;
+    o->rest_until_ns = f->window_ns > 0 ? o->pass_began_ns + f->window_ns
+                                        : now + (took < REST_MAX_NS ? took : REST_MAX_NS);
+    if (o->head != o->pass_head)
+        schedule(o); /* it grew while the pass rolled */
 }
 
 static void run_passes(struct fan *f)
@@ -241,8 +251,7 @@ static void run_passes(struct fan *f)
         if (!f->due)
             f->due_tail = &f->due;
         o->due = false;
-        if (o->head != o->pass_head)
-            schedule(o); /* it grew while the pass rolled */
+        pass_over(f, o);
         outlet_unref(o);
     }
 }
@@ -297,7 +306,7 @@ void fan_init(struct fan *f, weft_loop *loop, uint32_t queue_max_bytes, int64_t 
     memset(f, 0, sizeof *f);
     f->loop = loop;
     f->turn.fn = fan_turn;
-    f->window.fn = window_over;
+    f->rest.fn = rest_over;
     f->due_tail = &f->due;
     f->queue_max_bytes = queue_max_bytes;
     f->window_ns = window_ns;
@@ -306,7 +315,7 @@ void fan_init(struct fan *f, weft_loop *loop, uint32_t queue_max_bytes, int64_t 
 
 void fan_fini(struct fan *f)
 {
-    weft_loop_timer_stop(f->loop, &f->window);
+    weft_loop_timer_stop(f->loop, &f->rest);
 }
 
 static void unlink_sink(struct sink **at, struct sink *s)

@@ -4,7 +4,8 @@
  *
  * Accepted sockets inherit TCP_NODELAY (a message is never held back for the next) and a bounded
  * send buffer: a slow reader then holds SNDBUF_BYTES of kernel memory, not megabytes; what it lags
- * behind lies in the channel's log anyway. When descriptors run out the loop stops accepting until
+ * behind lies in the channel's log anyway. Keep-alive finds peers that vanished where pings are off.
+ * When descriptors run out the loop stops accepting until
  * one is closed.
  */
 #include "log/cast_log.h"
@@ -85,6 +86,7 @@ static int open_socket(const struct addrinfo *a, bool both_families)
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     if (a->ai_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? &off : &on, sizeof on);
     if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, 4096) < 0) {
@@ -131,6 +133,16 @@ static void names(const struct cast_config *cfg, bool here, bool internal, char 
                 text + strlen(text), room - strlen(text), "%s%s", *text ? ", " : "", all[i].name);
 }
 
+/* What a person opens: a wildcard address is not one. */
+static void console_url(
+    const struct cast_config *cfg, const char *address, char *url, size_t room)
+{
+    const char *port = strrchr(address, ':');
+    bool any = strncmp(address, "[::]:", 5) == 0 || strncmp(address, "0.0.0.0:", 8) == 0;
+    snprintf(url, room, "http://%s%s%s/", any ? "localhost" : address, any ? port : "",
+        cfg->admin.handler_prefix);
+}
+
 static int start_one(struct server *srv, int index, const char *host, const char *port)
 {
     char address[128], text[256], which[128];
@@ -150,15 +162,13 @@ static int start_one(struct server *srv, int index, const char *host, const char
     weft_loop_listener_address(srv->listeners[index], address, sizeof address);
     names(cfg, index == 1 || !srv->internal_listener, index == 1, which, sizeof which);
     snprintf(text, sizeof text, "serving %s endpoints on %s", which, address);
-    if (!strstr(which, "admin")) {
+    if (strstr(which, "admin")) {
+        char url[300];
+        console_url(cfg, address, url, sizeof url);
+        cast_log(CAST_LOG_INFO, text, LOG_STR("console", url));
+    } else {
         cast_log(CAST_LOG_INFO, text);
-        return 0;
     }
-    char url[160]; /* what a person opens: a wildcard address is not one */
-    bool wildcard = strncmp(address, "[::]:", 5) == 0 || strncmp(address, "0.0.0.0:", 8) == 0;
-    snprintf(url, sizeof url, "http://%s%s/", wildcard ? "localhost" : address,
-        wildcard ? strrchr(address, ':') : "");
-    cast_log(CAST_LOG_INFO, text, LOG_STR("console", url));
     return 0;
 }
 

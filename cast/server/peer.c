@@ -130,6 +130,7 @@ static bool read_by_mode(struct peer *p)
 static void on_io(weft_loop *loop, weft_loop_io *io, unsigned events)
 {
     struct peer *p = WEFT_LOOP_OWNER(io, struct peer, sink.io);
+    p->ending |= (events & (WEFT_LOOP_RDHUP | WEFT_LOOP_HUP | WEFT_LOOP_ERR)) != 0;
     if (events & WEFT_LOOP_WRITE) {
         sink_writable(&p->sink);
         if (p->mode == PEER_LINGERING)

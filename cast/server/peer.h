@@ -48,6 +48,7 @@ struct peer {
     uint8_t listener; /* enum listener_kind */
     bool counted;     /* in server->connections */
     bool read_again;  /* reading stopped with bytes left in the socket */
+    bool ending;      /* an event told of an end or an error: read until it is met */
 };
 
 /** Takes an accepted fd, on its worker's thread; closes it if it cannot be served. */

@@ -41,7 +41,7 @@ static void worker_reload(weft_loop *loop, weft_loop_msg *msg)
     cast_config_unref(w->shard.cfg);
     w->shard.cfg = w->next_cfg;
     w->next_cfg = NULL;
-    w->shard.fan.queue_max_bytes = (uint32_t)w->shard.cfg->client.queue_max_size;
+    w->shard.fan.queue_max_bytes = shard_queue_max(w->shard.cfg);
     w->shard.fan.window_ns = w->shard.cfg->weftcast.send_window_ns;
     sem_post(&w->server->reloaded);
 }
@@ -281,6 +281,7 @@ int cast_serve(const struct cast_config *cfg)
     int signals = signalfd(-1, &set, SFD_CLOEXEC);
     if (signals < 0)
         return fatal("error preparing signals", -errno);
+    signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more must not end the server */
     raise_fd_limit();
     int rc = server_init(&srv, cfg);
     if (rc < 0)

@@ -7,8 +7,9 @@
 #include <string.h>
 
 #define CLOSE_TIMEOUT_NS (5 * WEFT_SEC)
-/* Reads of one callback before others get their turn. */
-#define READS_A_TURN 16
+/* Most that one callback reads before others get their turn, and passes run: a publisher's flood
+ * must not fill the log faster than subscribers are given a chance to empty it. */
+#define READ_A_TURN (64u << 10)
 
 static struct peer *peer_of(const struct client *c)
 {
@@ -196,14 +197,14 @@ static bool feed_and_keep(struct peer *p, char *buf, size_t len)
 bool wspeer_read(struct peer *p)
 {
     struct worker *w = p->worker;
-    for (int i = 0; i < READS_A_TURN; i++) {
+    for (size_t taken = 0; taken < READ_A_TURN;) {
         if (p->client && client_busy(p->client)) {
             p->read_again = true;
             return true;
         }
         size_t left = take_raw(p, w->buf);
-        ssize_t n =
-            weft_loop_recv(w->shard.loop, &p->sink.io, w->buf + left, WORKER_BUF_BYTES - left);
+        size_t room = WORKER_BUF_BYTES - left < READ_A_TURN ? WORKER_BUF_BYTES - left : READ_A_TURN;
+        ssize_t n = weft_loop_recv(w->shard.loop, &p->sink.io, w->buf + left, room);
         if (n == -EAGAIN)
             return keep_raw(p, w->buf, left);
         if (n <= 0)
@@ -212,6 +213,9 @@ bool wspeer_read(struct peer *p)
             return false;
         if (p->mode == PEER_CLOSING && p->ws.state == WEFT_WS_CLOSED && sink_empty(&p->sink))
             return false;
+        if ((size_t)n < room && !p->ending)
+            return true; /* a short read: the socket is empty */
+        taken += (size_t)n;
     }
     weft_loop_io_again(w->shard.loop, &p->sink.io, WEFT_LOOP_READ);
     return true;

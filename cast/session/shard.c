@@ -9,6 +9,14 @@
 #include <sys/random.h>
 #include <time.h>
 
+uint32_t shard_queue_max(const struct cast_config *cfg)
+{
+    int64_t bytes = cfg->client.queue_max_size;
+    if (bytes <= 0)
+        bytes = 1 << 20;
+    return bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+}
+
 void shard_init(struct shard *s, const struct shard_init *with)
 {
     memset(s, 0, sizeof *s);
@@ -26,8 +34,8 @@ void shard_init(struct shard *s, const struct shard_init *with)
     cast_out_init(&s->out);
     if (getrandom(&s->random, sizeof s->random, 0) != (ssize_t)sizeof s->random || s->random == 0)
         s->random = 1;
-    fan_init(&s->fan, s->loop, (uint32_t)s->cfg->client.queue_max_size,
-        s->cfg->weftcast.send_window_ns, with->sink_failed);
+    fan_init(&s->fan, s->loop, shard_queue_max(s->cfg), s->cfg->weftcast.send_window_ns,
+        with->sink_failed);
     home_init(&s->home, s->loop, with->fans, s->count, s->index, client_generation);
 }
 

@@ -88,6 +88,8 @@ struct shard_init {
 };
 void shard_init(struct shard *s, const struct shard_init *with);
 void shard_fini(struct shard *s);
+/** client.queue_max_size as the fan wants it. */
+uint32_t shard_queue_max(const struct cast_config *cfg);
 /** Milliseconds of the loop's clock; wall-clock seconds. */
 int64_t shard_now_ms(const struct shard *s);
 int64_t shard_wall_s(void);

@@ -235,6 +235,10 @@ int sub_op_attach(struct sub_op *op)
     op->csub = NULL;
     cs->attached = true;
     cs->generation = op->got.generation;
+    if (op->ask.recover && cs->recoverable) {
+        struct shard_counters *n = &c->shard->n;
+        op->got.recovery == RECOVERED ? n->recovered++ : n->not_recovered++;
+    }
     c->sub_count++;
     client_schedule_tick(c);
     return 0;

@@ -17,7 +17,7 @@
  * holder.
  *
  * Memory of a connected idle client: this struct, struct cinfo with user and ids, and a struct csub
- * a subscription; no buffers. tests/unit/cast/test_core_session.c holds it to its budget.
+ * a subscription; no buffers. tests/unit/cast/test_core_topic.c holds it to its budget.
  *
  * All on the client's shard.
  */

@@ -4,9 +4,8 @@
  *
  * Accepted sockets inherit TCP_NODELAY (a message is never held back for the next) and a bounded
  * send buffer: a slow reader then holds SNDBUF_BYTES of kernel memory, not megabytes; what it lags
- * behind lies in the channel's log anyway. Keep-alive finds peers that vanished where pings are off.
- * When descriptors run out the loop stops accepting until
- * one is closed.
+ * behind lies in the channel's log anyway. Keep-alive finds peers that vanished where pings are
+ * off. When descriptors run out the loop stops accepting until one is closed.
  */
 #include "log/cast_log.h"
 #include "server/peer.h"
@@ -134,8 +133,7 @@ static void names(const struct cast_config *cfg, bool here, bool internal, char 
 }
 
 /* What a person opens: a wildcard address is not one. */
-static void console_url(
-    const struct cast_config *cfg, const char *address, char *url, size_t room)
+static void console_url(const struct cast_config *cfg, const char *address, char *url, size_t room)
 {
     const char *port = strrchr(address, ':');
     bool any = strncmp(address, "[::]:", 5) == 0 || strncmp(address, "0.0.0.0:", 8) == 0;

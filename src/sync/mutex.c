@@ -205,7 +205,6 @@ void weft__mutex_release(weft_mutex *m, struct weft__fiber *f)
     struct mutex *x = in(m);
     uintptr_t w = (uintptr_t)f;
     bool hand;
-    weft__tsan_release(x);
     if (at_cas(&x->word, &w, 0))
         return;
     WEFT_ASSERT(owner_of(w) == f);

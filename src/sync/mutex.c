@@ -24,9 +24,9 @@
  * M3  At most one woken waiter is on its way (woken); until it has had its try, unlocks wake nobody
  *     else. Choosing whom to wake and freeing the word is one step under the lock: else the woken
  *     one could have its try in between, in vain, and nobody would wake it again.
- * M4  The last access of a release to the mutex clears BUSY, after the lock's release. Who takes the
- *     mutex meanwhile waits for that: the owner may free the memory. The woken fiber's own record is
- *     touched after it, which only the claimer may do.
+ * M4  The last access of a release to the mutex clears BUSY, after the lock's release. Who takes
+ *     the mutex meanwhile waits for that: the owner may free the memory. The woken fiber's own
+ *     record is touched after it, which only the claimer may do.
  * M5  While handing, the word is never free with a waiter queued.
  *
  * Any fiber or plain thread at once. Progress: blocking. Limits: none. Read next: cond.c, which

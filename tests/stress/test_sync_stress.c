@@ -9,8 +9,8 @@
  * element is lost, doubled or torn, whoever wins the race between partner, close, timer and
  * cancellation.
  *
- * queues_*: the same with a bounded queue made of a mutex and two conds, a semaphore counting beside
- * it, and a rwmutex around a value that must never be seen half changed.
+ * queues_*: the same with a bounded queue made of a mutex and two conds, a semaphore counting
+ * beside it, and a rwmutex around a value that must never be seen half changed.
  *
  * Each case goes on for test_stress_seconds(). The cases with plain threads alone need no
  * scheduler: in a ThreadSanitizer build they put the channels' own code under its eyes.
@@ -21,7 +21,7 @@
 #include <weft/sugar_chan.h>
 #include <weft/waitgroup.h>
 
-#include "../unit/sync/sync_test.h"
+#include "unit/sync/sync_test.h"
 
 typedef WEFT_CHAN_OF(uint64_t) word_chan;
 

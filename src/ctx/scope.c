@@ -12,9 +12,8 @@
  *
  * J1  live counts the fibers linked in ctx.fibers. It cannot reach 0 while a fiber of the scope
  *     starts another.
- * J2  Who makes live 0 claims the joiners under the lock and readies them after it. A joiner takes
- *     the lock once more before it goes on, so the last fiber has let go of the scope's memory by
- *     then.
+ * J2  Who makes live 0 claims the joiners under the lock, and readies them after the unlock, last of
+ *     all: so whoever has been woken finds that the last fiber has let go of the scope's memory.
  * J3  The first error is written once, under the lock. With the default policy whoever writes it
  *     also ends the context, before it leaves the scope.
  * J4  Once `closing` is set, -ECANCELED counts no more: it is what the closing brought about.
@@ -27,7 +26,7 @@
 #include <weft/error.h>
 
 #include "base/futex.h"
-#include "base/log.h"
+#include "base/tsan.h"
 #include "ctx/context.h"
 #include "ctx/errors.h"
 #include "ctx/record.h"
@@ -176,7 +175,6 @@ void weft__scope_exit(struct weft__fiber *f, int result)
     if (result < 0)
         report(f, s, result);
     weft__record_end(f);
-    weft__tsan_release(s);
     weft__list_init(&awake);
     weft__lock(&s->ctx.lock);
     weft__list_remove(&f->ctx_link);
@@ -209,15 +207,16 @@ static int join(struct weft__scope *s, void *caller)
         weft__object_misuse(&s->ctx.object, WEFT_KIND_SCOPE, "a fiber waits for its own", "");
     }
     weft__lock(&s->ctx.lock);
-    while (s->live) {
+    if (s->live) {
         weft__list_push_back(&s->joiners, &j.link);
+        weft__tsan_release(&s->ctx.lock.word); /* the commit unlocks in another's name */
         weft__park(
             WEFT__WAIT_SCOPE, &s->ctx.object, caller, WEFT__PARK_HARD, unlock_scope, &s->ctx.lock);
-        weft__lock(&s->ctx.lock); /* J2 */
+        weft__tsan_acquire(&s->ctx.lock.word);
+    } else {
+        weft__unlock(&s->ctx.lock);
     }
-    int error = s->error;
-    weft__unlock(&s->ctx.lock);
-    weft__tsan_acquire(s);
+    int error = s->error; /* nobody is left to change it */
     weft__leave();
     return error;
 }
@@ -287,7 +286,6 @@ const weft_error *weft_scope_error(weft_scope *s)
     const weft_error *e = i->error_object;
     int error = i->error;
     weft__unlock(&i->ctx.lock);
-    weft__tsan_acquire(i);
     weft__leave();
     return e || !error ? e : weft__error_const(error);
 }

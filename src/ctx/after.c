@@ -42,6 +42,7 @@ static void unref(struct weft_ctx_after *a)
 static int run_one(void *arg)
 {
     struct weft_ctx_after *a = arg;
+    weft__tsan_acquire(a); /* the registration happens before the function */
     a->fn(a->arg);
     unref(a);
     return 0;
@@ -133,6 +134,7 @@ int weft_ctx_after_func(weft_ctx *c, void (*fn)(void *), void *arg, weft_ctx_aft
         a->ctx = weft_ctx_ref(c);
         *ret_after = a;
     }
+    weft__tsan_release(a);
     if (n)
         register_or_start(n, a);
     else if (!ret_after)

@@ -46,10 +46,8 @@ weft_ctx *weft_ctx_current(void)
 int weft__ctx_cancelled(struct weft__fiber *f)
 {
     int err = weft__ctx_err(f->ctx);
-    if (err) {
-        weft__tsan_acquire(&f->ctx->err);
+    if (err)
         return err;
-    }
     weft__interrupt_clear(f);
     err = weft__ctx_err(f->ctx);
     if (err)

@@ -23,6 +23,7 @@
 #include <weft/error.h>
 
 #include "base/futex.h"
+#include "base/tsan.h"
 #include "ctx/context.h"
 #include "sync/chan_core.h"
 
@@ -36,7 +37,7 @@ static bool mark_locked(struct weft_ctx *c, int err, weft_error *cause)
     if (at_load(&c->err))
         return false;
     c->cause = weft_error_ref(cause);
-    weft__tsan_release(&c->err);
+    weft__tsan_release(c); /* to whoever sees the end */
     at_store(&c->err, err);
     return true;
 }

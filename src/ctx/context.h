@@ -41,6 +41,7 @@
 #include <weft/ctx.h>
 #include <weft/scope.h>
 
+#include "base/tsan.h"
 #include "sched/sched.h"
 #include "sync/object_core.h"
 
@@ -126,8 +127,11 @@ struct weft_ctx *weft__ctx_of(const struct weft__fiber *f);
 /* ---- anywhere ---- */
 static inline int weft__ctx_err(const struct weft_ctx *c)
 {
-    const struct weft_ctx *n = c ? c->node : NULL;
-    return n ? at_load(&((struct weft_ctx *)(uintptr_t)n)->err) : 0;
+    struct weft_ctx *n = c ? c->node : NULL;
+    int err = n ? at_load(&n->err) : 0;
+    if (err)
+        weft__tsan_acquire(n);
+    return err;
 }
 static inline void weft__ctx_check(const struct weft_ctx *c, const char *function)
 {

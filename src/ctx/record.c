@@ -83,6 +83,7 @@ void weft__record_exit_root(struct weft__fiber *f, int result)
 {
     (void)result;
     weft__record_end(f);
+    weft__tsan_release(&weft__ctx_root); /* to the return of weft_run */
     if (!weft__node_linked(&f->ctx_link))
         return;
     struct weft_ctx *n = f->ctx->node;

@@ -94,6 +94,7 @@ static int run(struct app *a, const weft_run_opts *opts, int *ret_result)
     weft__io_init();
     weft__diag_init();
     rc = weft__sched_run(first_fiber, a, first_born, NULL, finish, &o, ret_result);
+    weft__tsan_acquire(&weft__ctx_root);
     at_store(&weft__ctx_root, NULL);
     if (rc == -ETIMEDOUT) { /* their links lead into the root: it stays */
         int told = 0;

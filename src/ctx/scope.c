@@ -175,6 +175,7 @@ void weft__scope_exit(struct weft__fiber *f, int result)
     if (result < 0)
         report(f, s, result);
     weft__record_end(f);
+    weft__tsan_release(s); /* to the joiner */
     weft__list_init(&awake);
     weft__lock(&s->ctx.lock);
     weft__list_remove(&f->ctx_link);
@@ -209,13 +210,12 @@ static int join(struct weft__scope *s, void *caller)
     weft__lock(&s->ctx.lock);
     if (s->live) {
         weft__list_push_back(&s->joiners, &j.link);
-        weft__tsan_release(&s->ctx.lock.word); /* the commit unlocks in another's name */
         weft__park(
             WEFT__WAIT_SCOPE, &s->ctx.object, caller, WEFT__PARK_HARD, unlock_scope, &s->ctx.lock);
-        weft__tsan_acquire(&s->ctx.lock.word);
     } else {
         weft__unlock(&s->ctx.lock);
     }
+    weft__tsan_acquire(s);
     int error = s->error; /* nobody is left to change it */
     weft__leave();
     return error;
@@ -286,6 +286,7 @@ const weft_error *weft_scope_error(weft_scope *s)
     const weft_error *e = i->error_object;
     int error = i->error;
     weft__unlock(&i->ctx.lock);
+    weft__tsan_acquire(i);
     weft__leave();
     return e || !error ? e : weft__error_const(error);
 }

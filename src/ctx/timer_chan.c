@@ -90,12 +90,14 @@ static void arm_locked(struct weft_timer *t, int64_t when_ns)
     if (when_ns == INT64_MAX)
         return;          /* never: nothing to arm, and no firing to keep it alive */
     at_add(&t->refs, 1); /* K2 */
+    weft__tsan_release(t);
     weft__timer_start(&t->timer, when_ns);
 }
 
 static int run_fn(void *arg)
 {
     struct weft_timer *t = arg;
+    weft__tsan_acquire(t); /* the start happens before the function */
     t->fn(t->arg);
     weft__enter();
     unref_inside(t);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "base/atomic.h"
 #include "base/fatal.h"
@@ -18,6 +19,9 @@
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
+#ifndef PIDFD_SELF
+#define PIDFD_SELF (-10000)
+#endif
 
 enum {
     COLOURS = 8,
@@ -25,7 +29,8 @@ enum {
     CHUNK_BYTES = 64 << 20,
     MAX_CHUNKS = 1 << 16,
     HOT_MAX = 4 * WEFT__STACK_BATCH, /* the class's hot list; beyond it stacks go cold */
-    SLOT_BITS = 25,                  /* slot = class << 25 | index within the class */
+    GUARD_BATCH = 64,
+    SLOT_BITS = 25, /* slot = class << 25 | index within the class */
 };
 
 struct chunk {
@@ -42,7 +47,8 @@ struct class
     unsigned hot_count;
     uint32_t *cold; /* stack of slot indexes whose pages are the kernel's */
     uint32_t cold_count, cold_room;
-    uint32_t fresh, slots; /* slots below fresh have been used (their guards stand) */
+    uint32_t fresh, guarded,
+        slots; /* those below fresh have been used, below guarded have guards */
     _Atomic uint32_t chunk_count;
     struct chunk *_Atomic *chunks;
 };
@@ -144,7 +150,7 @@ static int class_grow_locked(unsigned c)
     return 0;
 }
 
-static int guard_install(char *base)
+static int guard_one(char *base)
 {
     if (!at_load(&use_mprotect)) {
         long rc =
@@ -160,6 +166,31 @@ static int guard_install(char *base)
         weft__eprintf("weft: no more guarded stacks: the limit of mappings is reached; raise "
                       "vm.max_map_count or run Linux 6.13 or later\n");
     return (int)rc;
+}
+
+/* The next stacks of the class get their guards, many by one system call (half the price), or, where
+ * the kernel has no process_madvise on oneself, one. */
+static int guard_more_locked(unsigned c)
+{
+    struct class *k = &classes[c];
+    struct iovec v[GUARD_BATCH];
+    uint32_t n = 0;
+    while (n < GUARD_BATCH && k->guarded + n < k->slots) {
+        v[n] = (struct iovec){slot_base(c, k->guarded + n), WEFT__GUARD_BYTES};
+        n++;
+    }
+    if (n > 1 && !at_load(&use_mprotect)) {
+        long rc =
+            weft__syscall(SYS_process_madvise, PIDFD_SELF, (long)v, n, MADV_GUARD_INSTALL, 0, 0);
+        if (rc == (long)n * WEFT__GUARD_BYTES) {
+            k->guarded += n;
+            return 0;
+        }
+    }
+    int rc = guard_one(v[0].iov_base); /* installing twice does no harm */
+    if (rc == 0)
+        k->guarded++;
+    return rc;
 }
 
 /* One stack out of the class: hot, else cold, else fresh. */
@@ -181,11 +212,10 @@ static int take_locked(unsigned c, struct weft__fiber **ret)
             if (rc < 0)
                 return rc;
         }
-        index = k->fresh;
-        int rc = guard_install(slot_base(c, index)); /* K2 */
+        int rc = k->fresh == k->guarded ? guard_more_locked(c) : 0; /* K2 */
         if (rc < 0)
             return rc;
-        k->fresh++;
+        index = k->fresh++;
     }
     struct weft__fiber *f = slot_record(c, index);
     f->slot = c << SLOT_BITS | index;

@@ -53,8 +53,8 @@ typedef struct weft_fiber_opts {
  * Returns 0 once the fiber is runnable.
  *   -EAGAIN the limit of fibers is reached; -ENOMEM no stack; -ESHUTDOWN no runtime runs. In
  *   these cases fn will not run. With a scope the failure is an error of the scope as well.
- * Blocks:    never; but when this worker's queue is full (256 fibers), some of them run first, so that
- *   a burst of starts reuses warm stacks.
+ * Blocks:    never; but when this worker's queue is full (256 fibers), some of them run first,
+ *   so that a burst of starts reuses warm stacks.
  * Callable:  any fiber; a plain thread too while the runtime runs. Not from signal handlers.
  * Order:     everything before the call happens-before fn; fn's return happens-before weft_wait
  *            of its scope.

@@ -54,9 +54,9 @@ static inline void weft_scope_cleanup_(weft_scope *s)
 
 /* ---- declarations ---- */
 
-/* Makes a jump over a declaration (a case label further down, a goto) an error: the block's end would
- * run the cleanup of what was never opened. C refuses jumps past variably modified types; `opened`
- * is no constant, so this is one, at the price of an addition. */
+/* Makes a jump over a declaration (a case label further down, a goto) an error: the block's end
+ * would run the cleanup of what was never opened. C refuses jumps past variably modified types;
+ * `opened` is no constant, so this is one, at the price of an addition. */
 #define WEFT_NO_JUMP_(name, opened)                                                                \
     _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wvla\"")                     \
         const char(*const name)[1 + !(opened)] __attribute__((unused)) = NULL;                     \

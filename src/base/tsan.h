@@ -18,8 +18,8 @@ void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
 #define weft__tsan_acquire(p) __tsan_acquire((void *)(p))
 #define weft__tsan_release(p) __tsan_release((void *)(p))
-/* Inside the runtime nothing is recorded: its memory is ordered by locks that TSan does not see, and
- * memcpy and its like are intercepted even in code that is not instrumented. */
+/* Inside the runtime nothing is recorded: its memory is ordered by locks that TSan does not see,
+ * and memcpy and its like are intercepted even in code that is not instrumented. */
 void AnnotateIgnoreReadsBegin(const char *file, int line);
 void AnnotateIgnoreReadsEnd(const char *file, int line);
 void AnnotateIgnoreWritesBegin(const char *file, int line);

@@ -12,8 +12,8 @@
  *
  * J1  live counts the fibers linked in ctx.fibers. It cannot reach 0 while a fiber of the scope
  *     starts another.
- * J2  Who makes live 0 claims the joiners under the lock, and readies them after the unlock, last of
- *     all: so whoever has been woken finds that the last fiber has let go of the scope's memory.
+ * J2  Who makes live 0 claims the joiners under the lock, and readies them after the unlock, last
+ *     of all: so whoever has been woken finds that the last fiber has let go of the scope's memory.
  * J3  The first error is written once, under the lock. With the default policy whoever writes it
  *     also ends the context, before it leaves the scope.
  * J4  Once `closing` is set, -ECANCELED counts no more: it is what the closing brought about.

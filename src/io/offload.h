@@ -7,7 +7,7 @@
  * and answered under its own lock:
  *
  *      QUEUED ──pool thread──> DONE       (claims and readies the fiber)
- *         └────the fiber, interrupted──> ABANDONED   (the pool thread calls drop when it is through)
+ *         └────the fiber, interrupted──> ABANDONED   (the pool thread calls drop when through)
  *
  * O1  state changes only under job.lock, so an interrupted fiber and the pool thread agree on who
  *     disposes of the job, and no late claim can hit the fiber's next wait.

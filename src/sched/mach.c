@@ -197,7 +197,7 @@ void *weft__spawner_main(void *arg)
     return NULL;
 }
 
-/* ---- the library's own helpers: counted neither as strangers nor as threads that called in ---- */
+/* ---- the library's own helpers: neither strangers nor threads that called in ---- */
 
 enum { SERVICES = 64 };
 static _Atomic int service_tids[SERVICES];

@@ -215,8 +215,8 @@ enum { WEFT__INTERRUPTED = -0x7fff };
  * @caller: __builtin_return_address(0) of the public function, for dumps.
  *
  * Returns the claimer's wake_result, or WEFT__INTERRUPTED (never with WEFT__PARK_HARD). A context
- * may end while the commit runs, but this returns WEFT__INTERRUPTED only when the commit is done, so
- * what the commit reads may lie in the caller's frame. As to other wakers, who found the fiber
+ * may end while the commit runs, but this returns WEFT__INTERRUPTED only when the commit is done,
+ * so what the commit reads may lie in the caller's frame. As to other wakers, who found the fiber
  * through what the commit published: the commit must not touch the frame after that.
  */
 int weft__park(enum weft__reason reason, const void *object, void *caller, unsigned flags,
@@ -276,8 +276,8 @@ struct weft__spawn {
     void (*on_exit)(struct weft__fiber *f, int result);
     void *spawn_site;
     uint16_t flags;
-    bool
-        relieve; /* the caller may be put aside when this worker's queue is full: a burst then reuses hot stacks */
+    /* a caller whose worker's queue is full is put aside: a burst reuses hot stacks */
+    bool relieve;
     /** Called on the new fiber before it becomes runnable (link it to scope and context). May be
      * NULL. */
     void (*prepare)(struct weft__fiber *f, void *prepare_arg);
@@ -338,7 +338,8 @@ void weft__poller_set(const struct weft__poller *p);
  * signal channel): keeps deadlock detection quiet. */
 void weft__outside_add(int n);
 
-/** Counts a thread of the library itself in (+1) or out (-1): it is not one that could wake fibers of its own accord. */
+/** Counts a thread of the library itself in (+1) or out (-1): it is not one that could wake fibers
+ * of its own accord. */
 void weft__service_thread(int n);
 
 /* ---- blocking calls ---- */

@@ -168,8 +168,8 @@ static int guard_one(char *base)
     return (int)rc;
 }
 
-/* The next stacks of the class get their guards, many by one system call (half the price), or, where
- * the kernel has no process_madvise on oneself, one. */
+/* The next stacks of the class get their guards, many by one system call (half the price), or,
+ * where the kernel has no process_madvise on oneself, one. */
 static int guard_more_locked(unsigned c)
 {
     struct class *k = &classes[c];

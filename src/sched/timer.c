@@ -74,7 +74,8 @@ static struct weft__heap orphans = {.next_ns = INT64_MAX};
 
 static void publish_locked(struct weft__heap *h)
 {
-    at_store_rel(&h->next_ns, h->root ? h->root->when_ns : INT64_MAX); /* [mo:heap] */
+    /* [mo:alone: read again under the lock; W5 has its fences] */
+    at_store_rel(&h->next_ns, h->root ? h->root->when_ns : INT64_MAX);
 }
 
 static void remove_locked(struct weft__heap *h, struct weft__timer *t)

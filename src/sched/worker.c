@@ -177,7 +177,7 @@ static int poll_now(struct weft__worker *w, int64_t now)
 
 static struct weft__fiber *take_next(struct weft__worker *w)
 {
-    struct weft__fiber *f = at_load(&w->next);
+    struct weft__fiber *f = at_load_acq(&w->next); /* [mo:next] */
     return f && at_cas(&w->next, &f, NULL) ? f : NULL;
 }
 

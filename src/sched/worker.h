@@ -31,7 +31,7 @@ enum { WEFT__RING = 256, WEFT__POLL_TURNS = 61 };
 struct weft__heap {
     struct weft__lock lock;
     struct weft__timer *root;
-    _Atomic int64_t next_ns; /* when of the root; INT64_MAX: empty [mo:heap] */
+    _Atomic int64_t next_ns; /* when of the root; INT64_MAX: empty */
 };
 
 struct weft__worker {
@@ -214,6 +214,7 @@ void *weft__monitor_main(void *arg);
 void weft__monitor_kick(void);
 int weft__preempt_install(int signal_number);
 void weft__preempt_uninstall(void);
-/** Where another thread's code runs at this moment, asked by a signal; false: it did not answer in 200 ms. */
+/** Where another thread's code runs at this moment, asked by a signal; false: no answer in 200
+ * ms. */
 bool weft__mach_sample(struct weft__mach *m, uintptr_t *ret_pc, uintptr_t *ret_fp);
 #endif

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fault_runtime.c - the n-th allocation fails, for each n until none is reached: the library answers -ENOMEM (or NULL), goes on
- * with what it has, and gives everything back at the end.
+ * fault_runtime.c - the n-th allocation fails, for each n until none is reached: the library
+ * answers -ENOMEM (or NULL), goes on with what it has, and gives everything back at the end.
  *
- * One child process per n: the program under test is a small server and its clients, with channels, select, scopes, contexts, timers,
- * names, errors, files and panics in it. A child ends with 0 (its allocation failed and it coped), DONE (n was never reached), or
- * it crashed, hung or leaked, which fails the case.
+ * One child process per n: the program under test is a small server and its clients, with channels,
+ * scopes, contexts, timers, names and files in it. A child ends with 0 (its allocation failed and
+ * it coped), DONE (n was never reached), or it crashed, hung or leaked, which fails the case.
  */
 #include <weft/weft.h>
 
@@ -213,7 +213,8 @@ TEST(the_nth_allocation_fails)
     printf("%ld allocations failed in turn\n", n);
 }
 
-/* Twice the same program in one process: what the first run keeps (pools, tables) the second uses again. */
+/* The same program again and again in one process: what one run keeps (pools, tables) the next
+ * uses. */
 TEST(nothing_leaks_from_run_to_run)
 {
     int result;

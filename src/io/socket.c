@@ -37,6 +37,10 @@ struct transfer {
 static long try_transfer(const struct transfer *t, int kind)
 {
     bool reading = t->dir == WEFT__READ;
+    if (kind == WEFT__FD_SOCKET && t->msg.msg_iovlen == 1 && !t->msg.msg_name) /* the cheap form */
+        return weft__syscall(reading ? SYS_recvfrom : SYS_sendto, t->fd,
+            (long)t->msg.msg_iov->iov_base, (long)t->msg.msg_iov->iov_len,
+            t->flags | MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
     if (kind == WEFT__FD_SOCKET)
         return weft__syscall(reading ? SYS_recvmsg : SYS_sendmsg, t->fd, (long)&t->msg,
             t->flags | MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0, 0);

@@ -8,6 +8,7 @@
  *
  *     WEFT_SCOPE(s);                         a scope; leaving cancels and joins what is left
  *     WEFT_SCOPE(s, .errors = WEFT_COLLECT); with options (weft_scope_opts)
+ *     WEFT_GROUP(g, 8);                      a group: a scope of which 8 fibers run at a time
  *     WEFT_TIMEOUT(t, 500 * WEFT_MS);        the rest of the block has so much time
  *     WEFT_SHIELD(x);                        the rest of the block goes on though the context ends
  *     WEFT_WITH(w, ctx);                     the rest of the block runs under ctx
@@ -35,6 +36,7 @@
 
 #include <weft/ctx.h>
 #include <weft/fiber.h>
+#include <weft/group.h>
 #include <weft/panic.h>
 #include <weft/scope.h>
 #include <weft/sugar_chan.h>
@@ -50,6 +52,11 @@
 static inline void weft_scope_cleanup_(weft_scope *s)
 {
     (void)weft_scope_close(s);
+}
+
+static inline void weft_group_cleanup_(weft_group *g)
+{
+    (void)weft_group_close(g);
 }
 
 /* ---- declarations ---- */
@@ -73,6 +80,14 @@ static inline void weft_scope_cleanup_(weft_scope *s)
     weft_scope *const WEFT_CAT_(s, _opened_) __attribute__((unused)) =                             \
         weft_scope_open(&s, &(weft_scope_opts){__VA_ARGS__});                                      \
     WEFT_NO_JUMP_(WEFT_CAT_(s, _no_jump_), WEFT_CAT_(s, _opened_))
+
+/* WEFT_GROUP(name, limit, options...): declares and opens the weft_group `name`. */
+#define WEFT_GROUP(...) WEFT_GROUP_(__VA_ARGS__, .size = sizeof(weft_scope_opts))
+#define WEFT_GROUP_(g, limit, ...)                                                                 \
+    weft_group g WEFT_CLEANUP_(weft_group_cleanup_);                                               \
+    weft_group *const WEFT_CAT_(g, _opened_) __attribute__((unused)) =                             \
+        weft_group_open(&g, (limit), &(weft_scope_opts){__VA_ARGS__});                             \
+    WEFT_NO_JUMP_(WEFT_CAT_(g, _no_jump_), WEFT_CAT_(g, _opened_))
 
 #define WEFT_BLOCK_(c, enter)                                                                      \
     weft_ctx_block WEFT_CAT_(c, _block_) WEFT_CLEANUP_(weft_ctx_leave);                            \

@@ -19,6 +19,7 @@
 #include <weft/fiber.h>
 #include <weft/file.h>
 #include <weft/flight.h>
+#include <weft/group.h>
 #include <weft/mutex.h>
 #include <weft/net.h>
 #include <weft/once.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* wrong_sugar.c - declarations of sugar.h where none may stand, jumps past them, wrong functions. */
+/* wrong_sugar.c - declarations of sugar.h where none may stand, jumps past them, wrong
+ * functions. */
 // FAIL 1: expected expression
 // FAIL 2: expected expression
 // FAIL 3: expected expression
@@ -81,12 +82,12 @@ int body(int n)
         goto out;
     WEFT_SCOPE(late);
     weft_go(&late, entry, NULL);
-out:
+out :
 #endif
-    {
-        WEFT_SCOPE(s, .errors = WEFT_COLLECT, .name = "right");
+{
+    WEFT_SCOPE(s, .errors = WEFT_COLLECT, .name = "right");
 #if FAIL == 8
-        weft_go_copy(&s, wrong_entry, n);
+    weft_go_copy(&s, wrong_entry, n);
 #elif FAIL == 9
         WEFT_DEFER(entry, &n);
 #elif FAIL == 10
@@ -100,23 +101,20 @@ out:
         else
             weft_go_copy(NULL, &entry, 5.0);
 #endif
-    }
+}
 #if FAIL == 12
-    WEFT_RECOVER(p)
-    {
-    }
+    WEFT_RECOVER(p) {}
 #else
     if (n)
         WEFT_TRY
         {
             wrong_entry(&n);
         }
-        WEFT_RECOVER(p)
-        {
-            return weft_panic_message(p)[0];
-        }
-    else
-        n = 0;
+    WEFT_RECOVER(p)
+    {
+        return weft_panic_message(p)[0];
+    }
+    else n = 0;
 #endif
     return n;
 }

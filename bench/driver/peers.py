@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""peers.py - builds the programs of bench/peers where their tool chain is found; says what is missing otherwise."""
+import os
+import shutil
+import subprocess
+import sys
+
+from driver.process import last_line
+
+GO, TOKIO, CENTRIFUGE = "go", "tokio", "centrifuge"
+
+
+def build(name, tool, command, folder, program):
+    """The path of the built program, or None with a word on the reason."""
+    if not shutil.which(tool):
+        print(f"bench: no {tool} here, the column `{name}` is left out", file=sys.stderr)
+        return None
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0 or not os.path.exists(program):
+        print(f"bench: the column `{name}` is left out, {tool} could not build it: {last_line(done.stdout)}", file=sys.stderr)
+        return None
+    return program
+
+
+def build_all(root, wanted):
+    """{name: program} of those that are wanted and could be built, below build/peers."""
+    out = os.path.join(root, "build", "peers")
+    os.makedirs(out, exist_ok=True)
+    jobs = {
+        GO: ("go", ["go", "build", "-o", os.path.join(out, "gopeer"), "."], "go", "gopeer"),
+        TOKIO: ("cargo", ["cargo", "build", "--release", "--locked", "--quiet", "--target-dir", os.path.join(out, "tokio")],
+                "tokio", "tokio/release/tokiopeer"),
+        CENTRIFUGE: ("go", ["go", "build", "-o", os.path.join(out, "centrifugepeer"), "."], "centrifuge-go", "centrifugepeer"),
+    }
+    built = {}
+    for name in wanted:
+        tool, command, folder, program = jobs[name]
+        path = build(name, tool, command, os.path.join(root, "bench", "peers", folder), os.path.join(out, program))
+        if path:
+            built[name] = path
+    return built

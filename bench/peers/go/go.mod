@@ -1,0 +1,3 @@
+module weft.example/bench/peers/go
+
+go 1.19

@@ -13,9 +13,9 @@ run: ## build and start weftcast with the demo configuration on loopback
 test: ## build everything with -Werror and run every suite (SUITE=unit: only one)
 	@tools/setup --test && tools/build $(or $(SETUP),test)
 	@tools/run-tests --build build-$(or $(SETUP),test) $(addprefix --suite ,$(SUITE))
-bench: ## compare with Go and with bare C loops; prints a table, writes build/bench.json
+bench: ## compare with Go and with bare C loops; prints a table, writes build/bench.json (BENCH=--quick)
 	@tools/setup --bench && tools/build release
-	@bench/run --build build-release
+	@bench/run --build build-release $(BENCH)
 stress: ## the stress suite for long: WEFT_STRESS_SECONDS a case (60), SETUP=tsan, asan ...
 	@tools/setup --test && tools/build $(or $(SETUP),release)
 	@WEFT_STRESS_SECONDS=$${WEFT_STRESS_SECONDS:-60} tools/run-tests --build build-$(or $(SETUP),release) --suite stress

@@ -8,7 +8,10 @@ holds if one of the two held. All tries of all rounds are kept in the row's `det
 
 The limits: first the bare loop is searched at FLOOR_LIMIT_MS (or, where its P99 at the lowest rate is above that
 already, at 1.5 times that). The P99 that it had at its highest rate, times 1.5, is the limit of the others in this
-round. And LOOSE_LIMIT_MS for all, since the Go library holds the first at no rate on some machines."""
+round. And LOOSE_LIMIT_MS for the servers, since the Go library holds the first at no rate on some machines.
+
+Where the generator itself was late by more than half of the P99, the sample says `generator_bound`: its processor was
+full, and the server may well hold more."""
 import json
 import math
 import os
@@ -23,7 +26,8 @@ SUBSCRIBERS, PAYLOAD_BYTES = 1000, 128
 # What one message is on the wire: the payload in its push, in a WebSocket frame. The bare loop sends as many bytes.
 PUSH_BYTES = PAYLOAD_BYTES + len('{"push":{"channel":"bench","pub":{"data":}}}') + 4
 FLOOR_LIMIT_MS, FLOOR_SHARE, LOOSE_LIMIT_MS = 10.0, 1.5, 50.0
-LOWEST, HIGHEST = 62.5, 64000.0  # messages a second
+WHOLE = 0.95  # of what was to be delivered in the measured time; a server that is late shows in the P99
+LOWEST, HIGHEST = 125.0, 64000.0  # messages a second
 DELAYED = CENTRIFUGE + " 5 ms"  # the same library, which collects messages for 5 ms before each write
 LIBRARY = (CENTRIFUGE, DELAYED)
 
@@ -35,6 +39,12 @@ CONFIG = {
         "allow_publish_for_client": True, "allow_publish_for_anonymous": True}},
     "log": {"level": "error"},
 }
+
+
+def why_not(sample):
+    if sample.get("problem"):
+        return sample["problem"]
+    return f"{sample['deliveries_per_s']:.0f} deliveries a second, {sample['lost']:.0f} lost, {sample['gone']} clients gone"
 
 
 class Search:
@@ -116,10 +126,11 @@ class Cast:
         except Failed as e:
             return {**sample, "p99_ms": None, "problem": str(e)}
         whole = (r["ready"] == SUBSCRIBERS and not (r["failed"] or r["gone"] or r["lost"] or r["problem"])
-                 and r["deliveries_per_s"] >= 0.98 * rate * SUBSCRIBERS)
+                 and r["deliveries_per_s"] >= WHOLE * rate * SUBSCRIBERS)
         return {**sample, "whole": whole, "p99_ms": r["latency"]["p99_ms"], "p50_ms": r["latency"]["p50_ms"],
                 "deliveries_per_s": r["deliveries_per_s"], "cores": r["server_cpu_cores"], "lost": r["lost"], "gone": r["gone"],
-                "generator_late_p99_ms": r["generator_late"]["p99_ms"], "problem": r["problem"]}
+                "generator_late_p99_ms": r["generator_late"]["p99_ms"],
+                "generator_bound": r["generator_late"]["p99_ms"] > r["latency"]["p99_ms"] / 2, "problem": r["problem"]}
 
     def try_floor(self, rate):
         sample = {"contender": FLOOR, "rate": rate, "whole": False, "p99_ms": math.inf}
@@ -128,9 +139,10 @@ class Cast:
                             "--seconds", str(self.seconds)], timeout_s=20 + 5 * (1 + self.seconds))
         except Failed as e:
             return {**sample, "p99_ms": None, "problem": str(e)}
-        whole = r["broadcast_lost"] == 0 and r["broadcast_dead"] == 0 and r["broadcast_deliveries"] >= 0.98 * rate * SUBSCRIBERS
+        whole = r["broadcast_lost"] == 0 and r["broadcast_dead"] == 0 and r["broadcast_deliveries"] >= WHOLE * rate * SUBSCRIBERS
         return {**sample, "whole": whole, "p99_ms": r["broadcast_p99"] / 1e3, "p50_ms": r["broadcast_p50"] / 1e3,
                 "deliveries_per_s": r["broadcast_deliveries"], "cores": r["broadcast_server_cores"],
+                "lost": r["broadcast_lost"], "gone": int(r["broadcast_dead"]),
                 "send_ns": r["broadcast_send_cost"], "messages_a_send": r["broadcast_messages_a_send"],
                 "receiver_cores": r["broadcast_receiver_cores"]}
 
@@ -165,13 +177,14 @@ class Cast:
                 raise Failed("without the bare loop there is no limit")
             else:
                 tight = self.highest(search, name, self.limit_ms, "tight")
-            loose = self.highest(search, name, LOOSE_LIMIT_MS, "loose")
-            found = {"tight": (tight["deliveries_per_s"] if tight else 0) / 1e6,
-                     "loose": (loose["deliveries_per_s"] if loose else 0) / 1e6}
+            found = {"tight": (tight["deliveries_per_s"] if tight else 0) / 1e6}
             if tight:
                 found.update(tight_p99=tight["p99_ms"], tight_cores=tight["cores"])
-            if name == FLOOR and "send_ns" in tight:
+            if name == FLOOR:
                 found["send_ns"] = tight["send_ns"]
+            else:
+                loose = self.highest(search, name, LOOSE_LIMIT_MS, "loose")
+                found["loose"] = (loose["deliveries_per_s"] if loose else 0) / 1e6
             return found
         return ask
 
@@ -181,7 +194,7 @@ class Cast:
             sample = self.attempt(name, rate)
             self.details.append(sample)
             if not sample["whole"]:
-                raise Failed(f"{rate:g} messages a second were not held: {sample.get('problem') or 'losses, or behind'}")
+                raise Failed(f"{rate:g} messages a second were not held: {why_not(sample)}")
             return {"cores": sample["cores"], "p99": sample["p99_ms"], **({"send_ns": sample["send_ns"]} if "send_ns" in sample else {})}
         return ask
 

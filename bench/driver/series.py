@@ -41,6 +41,7 @@ def reference(values, of, more_is_better):
 
 
 def words(row):
+    """The goal as the table prints it."""
     texts = []
     for sign, factor, of in row.goal:
         whom = "" if of is None else of if isinstance(of, str) else of[0]
@@ -60,6 +61,8 @@ def judge(row, values):
             continue
         bound *= 1 if of is None else factor
         ours = values[OURS]
+        if ours == 0:  # nothing is no feat, even beside nothing
+            return False if row.more_is_better else None
         verdicts.append(ours < bound if sign == "<" else ours <= bound if sign == "<=" else ours >= bound)
     return False if False in verdicts else None if None in verdicts else True
 

@@ -6,6 +6,11 @@
 
 /** Marks a sink as failed and has on_failure told at the end of the turn. */
 void fan__fail(struct sink *s, enum sink_failure why);
+/** Up to so many subs a flush looks at every one of them. */
+#define FAN_FEW_SUBS 16
+
+/** Fails a blocked sink that lags too far; `grown` is what one part of its lag has come to. */
+void fan__check_slow(struct sink *s, uint64_t grown);
 /** Has the fan's deferred part run with this turn. */
 void fan__arm(struct fan *f);
 /** Sends one sub its range; for a sink without private bytes. */

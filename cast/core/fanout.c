@@ -75,12 +75,14 @@ int outlet_add(struct outlet *o, struct sub *sub, struct sink *sink, const struc
         o->subs = subs;
         o->room = room;
     }
+    sub->channel = o->channel;
     sub->outlet = o;
     sub->sink = sink;
     sub->cur = *cur;
     sub->index = o->count;
     sub->next = sink->subs;
     sink->subs = sub;
+    sink->sub_count++;
     o->subs[o->count++] = sub;
     /* The cursor may be ahead of the news (they are under way), or news have come before it. */
     outlet_wake(o);
@@ -110,6 +112,7 @@ void outlet_remove(struct sub *sub)
     while (*at != sub)
         at = &(*at)->next;
     *at = sub->next;
+    sub->sink->sub_count--;
     /* The hole is filled from the same side of the running pass, so that it misses nobody. */
     uint32_t hole = sub->index, last = o->count - 1;
     if (hole < o->scan) {
@@ -198,14 +201,15 @@ static void give(struct fan *f, struct sub *sub, bool alone)
     if (s->failure != SINK_FINE || s->closed)
         return;
     if (s->blocked) {
-        if (sink_lag(s) > f->queue_max_bytes)
-            fan__fail(s, SINK_SLOW);
+        fan__check_slow(s, sub->outlet->head - sub->cur.pos);
         return;
     }
-    if (!s->out && (alone || !s->subs->next))
-        fan__send_sub(s, sub);
-    else
+    if (s->out)
         sink_flush(s);
+    else if (!alone && s->sub_count > 1 && s->sub_count <= FAN_FEW_SUBS)
+        sink_flush(s); /* others of its channels may be due in this turn: one send for all */
+    if (!s->blocked && s->failure == SINK_FINE)
+        fan__send_sub(s, sub);
 }
 
 /* Goes on with the pass over o; returns the sends made. The pass is over when scan is 0 again. */

@@ -87,11 +87,12 @@ struct sink {
     struct outq *out;  /* NULL when nothing waits */
     struct sub *subs;  /* newest first */
     struct sink *next; /* in fan->flush, or fan->failed */
-    bool framed;       /* the private bytes are WebSocket frames */
-    bool blocked;      /* waiting for WRITE */
-    bool queued;       /* in fan->flush or fan->failed */
-    bool closed;       /* sink_end was called: only the private bytes still leave */
-    uint8_t failure;   /* enum sink_failure */
+    uint32_t sub_count;
+    bool framed;     /* the private bytes are WebSocket frames */
+    bool blocked;    /* waiting for WRITE */
+    bool queued;     /* in fan->flush or fan->failed */
+    bool closed;     /* sink_end was called: only the private bytes still leave */
+    uint8_t failure; /* enum sink_failure */
 };
 
 /** Makes a sink for a socket that is about to be added to the loop. io is zeroed. */
@@ -106,7 +107,7 @@ void sink_line(struct sink *s, struct cast_span line);
 void sink_bytes(struct sink *s, const void *bytes, size_t count);
 /** F3. */
 void sink_barrier(struct sink *s, struct sub *sub);
-/** Sends what can be sent, now. */
+/** Sends what can be sent, now; of a sink with many subs, the private bytes alone. */
 void sink_flush(struct sink *s);
 /** To be called from the io callback on WRITE, HUP or ERR. */
 void sink_writable(struct sink *s);
@@ -123,6 +124,7 @@ static inline bool sink_empty(const struct sink *s)
 
 /** A subscription's place in the fan-out; first member of the session's own record of it. */
 struct sub {
+    struct tkey channel;   /* the outlet's, so that subs can stand in a table */
     struct outlet *outlet; /* a reference */
     struct sink *sink;
     struct sub *next; /* of the same sink */

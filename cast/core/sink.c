@@ -118,10 +118,19 @@ static void put_line(struct sink *s, const char *line, size_t bytes)
     q->used += (uint32_t)bytes;
 }
 
-static void check_slow(struct sink *s)
+/* The whole lag is only added up when this part of it is at least its share of the limit: if the sum
+ * is past the limit, one part is past its share. */
+void fan__check_slow(struct sink *s, uint64_t grown)
 {
-    if (sink_lag(s) > s->fan->queue_max_bytes)
+    uint64_t share = s->fan->queue_max_bytes / (s->sub_count + 1);
+    if (grown >= share && sink_lag(s) > s->fan->queue_max_bytes)
         fan__fail(s, SINK_SLOW);
+}
+
+static void check_own_slow(struct sink *s)
+{
+    if (s->blocked && s->out)
+        fan__check_slow(s, s->out->used - s->out->off);
 }
 
 void sink_line(struct sink *s, struct cast_span line)
@@ -129,8 +138,7 @@ void sink_line(struct sink *s, struct cast_span line)
     if (s->closed || s->failure != SINK_FINE)
         return;
     put_line(s, line.ptr, line.bytes);
-    if (s->blocked)
-        check_slow(s);
+    check_own_slow(s);
     flush_later(s);
 }
 
@@ -179,8 +187,7 @@ void sink_barrier(struct sink *s, struct sub *sub)
         tcursor_advance(&sub->cur, took);
         flush_later(s);
     }
-    if (s->blocked)
-        check_slow(s);
+    check_own_slow(s);
 }
 
 /* What a short send left of the frame that it cut, `sent` bytes into the range at p, goes in front
@@ -294,9 +301,9 @@ void fan__send_sub(struct sink *s, struct sub *sub)
     }
 }
 
-/* One vectored send of the private bytes and of what lies behind the cursors. Returns whether it
- * took everything that was offered and more may be waiting. */
-static bool flush_once(struct sink *s)
+/* One vectored send of the private bytes and (with `all`) of what lies behind the cursors. Returns
+ * whether it took everything that was offered and more may be waiting. */
+static bool flush_once(struct sink *s, bool all)
 {
     struct iovec iov[IOV_MAX_ONE];
     struct {
@@ -311,7 +318,8 @@ static bool flush_once(struct sink *s)
         iov[n++] = (struct iovec){s->out->bytes + s->out->off, own};
         bytes = own;
     }
-    for (struct sub *sub = s->subs; sub && n < IOV_MAX_ONE && !s->closed; sub = sub->next) {
+    struct sub *sub = all && !s->closed ? s->subs : NULL;
+    for (; sub && n < IOV_MAX_ONE; sub = sub->next) {
         int got = tcursor_ranges(&sub->cur, sub->outlet->head, iov + n, IOV_MAX_ONE - n);
         if (got == 0)
             continue;
@@ -341,7 +349,7 @@ void sink_flush(struct sink *s)
 {
     if (s->failure != SINK_FINE || s->blocked)
         return;
-    while (flush_once(s))
+    while (flush_once(s, s->sub_count <= FAN_FEW_SUBS))
         ;
 }
 
@@ -350,7 +358,8 @@ void sink_writable(struct sink *s)
     if (!s->blocked || s->failure != SINK_FINE)
         return;
     s->blocked = false;
-    sink_flush(s);
+    while (flush_once(s, true)) /* whatever was passed over while it was blocked */
+        ;
     if (!s->blocked)
         weft_loop_io_set(s->fan->loop, &s->io, WEFT_LOOP_READ);
 }

@@ -113,7 +113,8 @@ static bool run_times(struct client *c, int64_t now_ms)
         csub_tick(c, now_ms);
         if (c->state == CLIENT_CLOSED)
             return false;
-        client_schedule_tick(c);
+        if (csub_any_needs_tick(c))
+            client_schedule_tick(c);
     }
     if (passed(c->ping_ms, now_ms))
         ping(c, now_ms);
@@ -131,7 +132,7 @@ static void client_timer(weft_loop *loop, weft_loop_timer *timer)
 
 void client_schedule_tick(struct client *c)
 {
-    if (c->tick_ms || c->state != CLIENT_CONNECTED || !csub_needs_tick(c))
+    if (c->tick_ms || c->state != CLIENT_CONNECTED)
         return;
     c->tick_ms =
         shard_now_ms(c->shard) + c->shard->cfg->client.presence_update_interval_ns / WEFT_MS;
@@ -164,7 +165,6 @@ int client_connected(struct client *c)
     if (interval_ms > 0)
         c->ping_ms = c->checked_ms + interval_ms / 2 +
                      shard_random(c->shard) % (uint32_t)(interval_ms / 2 + 1);
-    client_schedule_tick(c);
     set_timer(c);
     return 0;
 }
@@ -226,6 +226,10 @@ static void end(struct client *c)
     struct shard *s = c->shard;
     client_ref(c);
     csub_end_all(c);
+    if (c->index)
+        table_fini(c->index);
+    free(c->index);
+    c->index = NULL;
     weft_loop_timer_stop(s->loop, &c->timer);
     if (c->state == CLIENT_CONNECTED) {
         user_remove_client(c);
@@ -267,12 +271,43 @@ struct csub *client_sub(const struct client *c, struct cast_span channel)
 {
     if (!c->sink || !c->sink->subs)
         return NULL;
-    uint32_t hash = table_hash(channel.ptr, channel.bytes);
+    struct tkey key = table_key(channel.ptr, channel.bytes);
+    if (c->index)
+        return table_get(c->index, &key);
     for (struct sub *sub = c->sink->subs; sub; sub = sub->next) {
-        const struct tkey *k = &sub->outlet->channel;
-        if (k->hash == hash && k->bytes == channel.bytes &&
-            memcmp(k->name, channel.ptr, channel.bytes) == 0)
+        const struct tkey *k = &sub->channel;
+        if (k->hash == key.hash && k->bytes == key.bytes &&
+            memcmp(k->name, key.name, key.bytes) == 0)
             return (struct csub *)sub;
     }
     return NULL;
+}
+
+/* Most clients have few subscriptions, and looking through them costs less than a table would. */
+#define INDEX_FROM 32
+
+int client_index_add(struct client *c, struct csub *cs)
+{
+    if (c->index)
+        return table_put(c->index, cs);
+    if (c->sink->sub_count < INDEX_FROM)
+        return 0;
+    struct table *t = malloc(sizeof *t);
+    if (!t)
+        return -ENOMEM;
+    table_init(t);
+    for (struct sub *sub = c->sink->subs; sub; sub = sub->next)
+        if (table_put(t, sub) < 0) {
+            table_fini(t);
+            free(t);
+            return -ENOMEM;
+        }
+    c->index = t;
+    return 0;
+}
+
+void client_index_remove(struct client *c, struct csub *cs)
+{
+    if (c->index)
+        table_remove(c->index, &cs->sub.channel);
 }

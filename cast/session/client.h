@@ -43,9 +43,9 @@ struct client {
     char *rest;          /* commands that wait, or NULL */
     uint32_t rest_bytes;
     uint32_t refs;
-    uint32_t inflight;      /* ops of commands under way */
-    uint32_t inflight_home; /* where they are */
-    uint32_t sub_count;
+    uint32_t inflight;       /* ops of commands under way */
+    uint32_t inflight_home;  /* where they are */
+    struct table *index;     /* of its subscriptions by channel, once there are many */
     uint8_t state;           /* enum client_state */
     bool running;            /* inside the command loop */
     bool inflight_publishes; /* all that is in flight are publishes */
@@ -63,7 +63,6 @@ struct csub {
     uint32_t generation; /* of the stream, for positioned ones */
     uint8_t flavour;
     bool server_side, from_token, positioned, recoverable, presence, join_leave;
-    bool attached;              /* in the outlet */
     struct cast_span chan_info; /* behind the struct, or absent */
 };
 
@@ -96,6 +95,14 @@ void client_disconnect_code(struct client *c, uint32_t code);
 /** The transport is gone. Nothing if CLOSED. */
 void client_gone(struct client *c);
 
+/** How many subscriptions the client has. */
+static inline uint32_t client_sub_count(const struct client *c)
+{
+    return c->sink ? c->sink->sub_count : 0;
+}
+/** Sees to the index after a subscription has come (0 or -ENOMEM), and before one goes. */
+int client_index_add(struct client *c, struct csub *cs);
+void client_index_remove(struct client *c, struct csub *cs);
 /** The client's subscription to a channel, or NULL. */
 struct csub *client_sub(const struct client *c, struct cast_span channel);
 static inline struct cast_span csub_channel(const struct csub *cs)

@@ -65,6 +65,11 @@ void want_override(struct sub_want *w, const struct cast_api_subscribe *r)
 
 /* ---- beginning ---- */
 
+static bool needs_tick(const struct csub *cs)
+{
+    return cs->expire_at_s || cs->positioned;
+}
+
 static struct csub *csub_new(const struct sub_want *w)
 {
     struct csub *cs = calloc(1, sizeof *cs + w->chan_info.bytes);
@@ -233,14 +238,17 @@ int sub_op_attach(struct sub_op *op)
     }
     op->got.outlet = NULL;
     op->csub = NULL;
-    cs->attached = true;
+    if (client_index_add(c, cs) < 0) {
+        csub_end(c, cs, false);
+        return -ENOMEM;
+    }
     cs->generation = op->got.generation;
     if (op->ask.recover && cs->recoverable) {
         struct shard_counters *n = &c->shard->n;
         op->got.recovery == RECOVERED ? n->recovered++ : n->not_recovered++;
     }
-    c->sub_count++;
-    client_schedule_tick(c);
+    if (needs_tick(cs))
+        client_schedule_tick(c);
     return 0;
 }
 
@@ -271,8 +279,8 @@ void csub_end(struct client *c, struct csub *cs, bool barrier)
 {
     if (barrier && c->sink)
         sink_barrier(c->sink, &cs->sub);
+    client_index_remove(c, cs);
     outlet_remove(&cs->sub);
-    c->sub_count--;
     csub_leave(c->shard, cs, c->cinfo);
 }
 
@@ -341,13 +349,11 @@ static bool sub_expired(const struct client *c, const struct csub *cs, int64_t w
     return cs->expire_at_s && wall_s >= cs->expire_at_s + delay_s;
 }
 
-bool csub_needs_tick(const struct client *c)
+bool csub_any_needs_tick(const struct client *c)
 {
-    for (const struct sub *sub = c->sink ? c->sink->subs : NULL; sub; sub = sub->next) {
-        const struct csub *cs = (const struct csub *)sub;
-        if (cs->expire_at_s || cs->positioned)
+    for (const struct sub *sub = c->sink ? c->sink->subs : NULL; sub; sub = sub->next)
+        if (needs_tick((const struct csub *)sub))
             return true;
-    }
     return false;
 }
 

@@ -77,5 +77,5 @@ void csub_insufficient(struct client *c, struct csub *cs);
 /** Looks for expired subscriptions and checks positions: every presence_update_interval. */
 void csub_tick(struct client *c, int64_t now_ms);
 /** Whether the client has a subscription that csub_tick must look at. */
-bool csub_needs_tick(const struct client *c);
+bool csub_any_needs_tick(const struct client *c);
 #endif

@@ -78,7 +78,7 @@ static uint32_t refuse(struct client *c, const struct cast_subscribe *cmd)
         return CAST_ERR_BAD_REQUEST;
     if (client_sub(c, cmd->channel))
         return CAST_ERR_ALREADY_SUBSCRIBED;
-    if (cfg->client.channel_limit > 0 && c->sub_count >= cfg->client.channel_limit)
+    if (cfg->client.channel_limit > 0 && client_sub_count(c) >= cfg->client.channel_limit)
         return CAST_ERR_LIMIT_EXCEEDED;
     return 0;
 }

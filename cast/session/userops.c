@@ -130,7 +130,7 @@ static void subscribe_one(struct client *c, void *arg)
 {
     struct subscribe_args *a = arg;
     int64_t limit = c->shard->cfg->client.channel_limit;
-    if (limit > 0 && c->sub_count >= limit && !client_sub(c, a->want->channel)) {
+    if (limit > 0 && client_sub_count(c) >= limit && !client_sub(c, a->want->channel)) {
         client_disconnect_code(c, CAST_DIS_CHANNEL_LIMIT);
         return;
     }

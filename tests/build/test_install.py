@@ -157,7 +157,7 @@ def builds_as_a_meson_subproject():
     shutil.copytree(os.path.join(EMBED, "meson"), project)
     weft = os.path.join(project, "subprojects", "weft")
     os.makedirs(weft)
-    for name in ("meson.build", "src", "include", "tools"):
+    for name in ("meson.build", "meson_options.txt", "src", "include", "tools"):
         os.symlink(os.path.join(ROOT, name), os.path.join(weft, name))
     out = os.path.join(project, "build")
     env = dict(os.environ, PKG_CONFIG_LIBDIR="/nonexistent")

@@ -69,6 +69,19 @@ static char *dump(void)
     return text;
 }
 
+/* Waits until a dump says `what` so many times: until the fibers stand where the case wants them. */
+static void dump_until(const char *what, int times)
+{
+    for (;;) {
+        int found = 0;
+        for (const char *t = dump(); (t = strstr(t, what)); t++)
+            found++;
+        if (found >= times)
+            return;
+        CHECK_EQ(weft_sleep(WEFT_MS), 0);
+    }
+}
+
 static void need(const char *text, const char *what)
 {
     CHECK_MSG(strstr(text, what), "no \"%s\" in:\n%s", what, text);
@@ -99,7 +112,8 @@ static void with_fibers(void (*look)(void))
     for (int i = 0; i < 3; i++)
         CHECK_EQ(weft_go(&s, waits_for_jobs, NULL), 0);
     CHECK_EQ(weft_go(&s, waits_for_cache, NULL), 0);
-    CHECK_EQ(weft_sleep(20 * WEFT_MS), 0);
+    dump_until("[chan receive for ", 3);
+    dump_until("[mutex lock for ", 1);
     look();
     weft_mutex_unlock(&cache);
     weft_chan_close(jobs);
@@ -233,7 +247,7 @@ static int quit_app(void *arg)
     dup2(p[1], 2);
     WEFT_SCOPE(s, .errors = WEFT_COLLECT);
     CHECK_EQ(weft_go(&s, waits_for_jobs, NULL), 0);
-    weft_yield();
+    dump_until("[chan receive for ", 1);
     CHECK_EQ(kill(getpid(), SIGQUIT), 0);
     static char text[65536];
     size_t len = 0;

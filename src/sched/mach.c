@@ -168,11 +168,11 @@ void weft__spawner_request(void)
 static void make_one(struct weft__sched *s)
 {
     static _Atomic uint32_t told;
+    at_store(&s->want_mach, 0); /* first: who asks from here on is heard */
     weft__lock(&s->lock);
     bool enough = s->idle_mach_count > 0;
     bool full = s->machs >= s->max_threads;
     weft__unlock(&s->lock);
-    at_store(&s->want_mach, 0);
     if (enough)
         return;
     int rc = full ? -EAGAIN : weft__mach_spawn();

@@ -18,7 +18,7 @@
  * thread stores in_rt = 1, then reads attention, with only a compiler fence between. After the
  * barrier either the monitor sees in_rt = 1 and lets go, or the thread sees LOST and waits for
  * mach.lock, under which the decision is made [mo:inrt]. M3  The handler does nothing if its thread
- * is inside the runtime, has no worker, or runs another pick than the one signalled for. M4  With
+ * is inside the runtime, has no worker, or is losing it; it enters the runtime as M2 has it. M4  With
  * all workers idle the monitor sleeps for good (weft__monitor_kick wakes it): an idle program costs
  * nothing.
  *
@@ -290,7 +290,8 @@ static void handler(int sig, siginfo_t *info, void *uc)
     int saved = *m->errno_at;
     at_store(&m->t.in_rt, 1);
     at_compiler_fence();
-    if (w->phase == PHASE_ASKED && spare_ready() && has_other_work(w)) {
+    bool lost = at_load(&m->t.attention) & WEFT__ATT_LOST; /* M2: w may be another's by now */
+    if (!lost && w->phase == PHASE_ASKED && spare_ready() && has_other_work(w)) {
         ucontext_t *u = uc;
         w->phase = PHASE_SIGNALLED;
         at_store(&m->sig_fp, (uintptr_t)u->uc_mcontext.gregs[REG_RBP]);

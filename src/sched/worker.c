@@ -92,6 +92,21 @@ bool weft__mach_take_worker(struct weft__mach *m)
 
 /* ---- waking ---- */
 
+static bool any_work(void)
+{
+    struct weft__sched *s = &weft__sched;
+    if (at_load(&s->global_count) > 0)
+        return true;
+    for (unsigned i = 0; i < s->workers; i++) {
+        if (!weft__ring_empty(&s->worker[i]))
+            return true;
+        /* a hand-off slot is its own worker's business, unless that worker lost its thread */
+        if (at_load(&s->worker[i].next) && !at_load(&s->worker[i].mach))
+            return true;
+    }
+    return false;
+}
+
 static struct weft__mach *take_mach_locked(void)
 {
     struct weft__mach *m = weft__sched.idle_machs;
@@ -102,14 +117,14 @@ static struct weft__mach *take_mach_locked(void)
     return m;
 }
 
-/* The caller has added one to spinning: that token goes to the thread that is woken, or is given
- * back. */
-static void wake_with_token(void)
+/* The caller has added one to spinning: that token goes to the thread that is woken (true), or is
+ * given back. */
+static bool wake_with_token(void)
 {
     struct weft__sched *s = &weft__sched;
     struct weft__worker *w;
     struct weft__mach *m;
-    do {
+    for (;;) {
         weft__lock(&s->lock);
         w = s->idle_machs ? take_idle_locked() : NULL;
         m = w ? take_mach_locked() : NULL;
@@ -119,26 +134,42 @@ static void wake_with_token(void)
             drive(m, w);
             weft__monitor_kick();
             weft__mach_wake(m);
-            return;
+            return true;
         }
         if (!at_load(&s->poller) || at_load(&s->idle) == 0 || at_xchg(&s->poked, 1) != 0)
             break;
         if (at_load(&s->poller)) {
             weft__poller_poke();
-            return;
+            return true;
         }
-        /* it was leaving just now: unless it saw the poke and took the token, look again */
-    } while (at_xchg(&s->poked, 0) == 1);
+        if (at_xchg(&s->poked, 0) == 0) /* it was leaving just now, and took the token along */
+            return true;
+    }
     at_sub(&s->spinning, 1);
-    if (at_load(&s->idle) && !at_load(&s->poller))
-        weft__spawner_request();
+    return false;
+}
+
+static bool somebody_sleeps(void)
+{
+    struct weft__sched *s = &weft__sched;
+    weft__lock(&s->lock);
+    bool sleeps = s->idle_machs != NULL;
+    weft__unlock(&s->lock);
+    return sleeps || at_load(&s->poller);
 }
 
 void weft__wake_one(void)
 {
-    uint32_t none = 0;
-    if (at_cas(&weft__sched.spinning, &none, 1))
-        wake_with_token();
+    struct weft__sched *s = &weft__sched;
+    uint32_t none;
+    do {
+        none = 0;
+        if (!at_cas(&s->spinning, &none, 1) || wake_with_token())
+            return;
+        /* while we held the token others relied on it, and a sleeper may have lain down (W4) */
+    } while (at_load(&s->idle) > 0 && somebody_sleeps() && any_work());
+    if (at_load(&s->idle) && !at_load(&s->poller))
+        weft__spawner_request();
 }
 
 void weft__wake_for_surplus(void)
@@ -276,21 +307,6 @@ static struct weft__fiber *found(struct weft__mach *m, struct weft__fiber *f)
 }
 
 /* ---- going idle ---- */
-
-static bool any_work(void)
-{
-    struct weft__sched *s = &weft__sched;
-    if (at_load(&s->global_count) > 0)
-        return true;
-    for (unsigned i = 0; i < s->workers; i++) {
-        if (!weft__ring_empty(&s->worker[i]))
-            return true;
-        /* a hand-off slot is its own worker's business, unless that worker lost its thread */
-        if (at_load(&s->worker[i].next) && !at_load(&s->worker[i].mach))
-            return true;
-    }
-    return false;
-}
 
 bool weft__live_fibers(int64_t *ret_live)
 {
@@ -505,6 +521,9 @@ static void rest(struct weft__mach *m)
     s->idle_machs = m;
     s->idle_mach_count++;
     weft__unlock(&s->lock);
+    at_fence(); /* W4: who found nobody to wake before this relies on this look */
+    if (any_work())
+        weft__wake_for_surplus();
     weft__mach_wait(m);
 }
 

@@ -7,14 +7,23 @@
  * cache │ sched: global queue, idle workers, idle machs, poller role
  *
  * W1  A worker is driven by at most one mach; mach.t.worker and worker.mach agree, and change only
- * under mach.lock (rank THREAD) or by the mach itself inside the runtime. W2  A fiber is in exactly
- * one place: running on a mach, in one queue (next, ring, global), or waiting. W3  A mach in state
- * "spinning" is counted in sched.spinning; at most one more is added while one spins. W4  No lost
- * wake-up: who makes surplus work stores it, fences, then reads idle/spinning; who goes idle
- * publishes itself in idle (and leaves spinning), fences, then re-reads all queues. One of the two
- * sees the other. tests/stress/test_parkwake.c checks all interleavings. W5  poll_until is the
- * deadline that the sleeping poller will wake at. Whoever goes idle and knows an earlier timer
- * pokes it; the monitor does so for workers that stay busy.
+ *     under mach.lock (rank THREAD) or by the mach itself inside the runtime.
+ * W2  A fiber is in exactly one place: running on a mach, in one queue (next, ring, global), or
+ *     waiting.
+ * W3  A mach in state "spinning" is counted in sched.spinning, and so is a waker that looks for
+ *     whom to wake: that token goes to the thread it wakes, or is given back. Once each.
+ * W4  No lost wake-up. Who makes surplus work stores it, fences, then reads idle and spinning, and
+ *     wakes somebody unless one of them says that it need not. So who makes them say that looks for
+ *     work afterwards:
+ *       - who takes the poller's role or links itself into the idle list looks at all queues when
+ *         that is done, before it sleeps (a waker that saw neither relies on it);
+ *       - who stops spinning with work wakes the next; who gives a token back looks at all queues
+ *         if anybody sleeps;
+ *       - who gives its worker up looks too, only to save itself the way to sleep and back.
+ *     tests/unit/sched/test_parkwake.c goes through all interleavings, and shows that none of the
+ *     looks can be left out except the last.
+ * W5  poll_until is the deadline that the sleeping poller will wake at. Whoever goes idle and knows
+ *     an earlier timer pokes it; the monitor does so for workers that stay busy.
  */
 #ifndef WEFT_SCHED_WORKER_H
 #define WEFT_SCHED_WORKER_H

@@ -118,8 +118,8 @@ static void put_line(struct sink *s, const char *line, size_t bytes)
     q->used += (uint32_t)bytes;
 }
 
-/* The whole lag is only added up when this part of it is at least its share of the limit: if the sum
- * is past the limit, one part is past its share. */
+/* The whole lag is only added up when this part of it is at least its share of the limit: if the
+ * sum is past the limit, one part is past its share. */
 void fan__check_slow(struct sink *s, uint64_t grown)
 {
     uint64_t share = s->fan->queue_max_bytes / (s->sub_count + 1);

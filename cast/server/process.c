@@ -90,12 +90,24 @@ static void open_console(struct server *srv)
     srv->admin_open = cfg->admin.insecure;
 }
 
+/* What one worker can come to hold at most: sockets are dealt out evenly, so twice the mean is out
+ * of reach. Told to the loop, which picks its back end by it. */
+static unsigned fds_a_worker(uint32_t workers)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur > UINT32_MAX / 2)
+        return 0;
+    uint64_t share = workers > 1 ? 2 * r.rlim_cur / workers : r.rlim_cur;
+    return share > 64 ? (unsigned)share : 64;
+}
+
 static int worker_init(struct server *srv, uint32_t index)
 {
     struct worker *w = &srv->workers[index];
     char name[24];
     snprintf(name, sizeof name, "shard-%u", index);
-    weft_loop_opts opts = {.size = sizeof opts, .name = name, .data = w};
+    weft_loop_opts opts = {
+        .size = sizeof opts, .name = name, .data = w, .max_fds = fds_a_worker(srv->count)};
     weft_loop *loop;
     int rc = weft_loop_new(&opts, &loop);
     if (rc < 0)

@@ -27,10 +27,10 @@ def build_all(root, wanted):
     out = os.path.join(root, "build", "peers")
     os.makedirs(out, exist_ok=True)
     jobs = {
-        GO: ("go", ["go", "build", "-o", os.path.join(out, "gopeer"), "."], "go", "gopeer"),
+        GO: ("go", ["go", "build", "-buildvcs=false", "-o", os.path.join(out, "gopeer"), "."], "go", "gopeer"),
         TOKIO: ("cargo", ["cargo", "build", "--release", "--locked", "--quiet", "--target-dir", os.path.join(out, "tokio")],
                 "tokio", "tokio/release/tokiopeer"),
-        CENTRIFUGE: ("go", ["go", "build", "-o", os.path.join(out, "centrifugepeer"), "."], "centrifuge-go", "centrifugepeer"),
+        CENTRIFUGE: ("go", ["go", "build", "-buildvcs=false", "-o", os.path.join(out, "centrifugepeer"), "."], "centrifuge-go", "centrifugepeer"),
     }
     built = {}
     for name in wanted:

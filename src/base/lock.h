@@ -8,9 +8,10 @@
  * cheaper, but on two cores a preempted holder stalls the other for milliseconds).
  *
  * L1  A fiber's thread takes one of these only while it is inside the runtime (weft__enter), so
- * that the monitor never stops a holder in a signal handler. L2  Locks are taken in rank order
- * (enum weft__rank); debug builds check it in weft__lock. Blocking; not recursive; any thread.
- * Happens-before: unlock -> the next lock [mo:lock].
+ *     that the monitor never stops a holder in a signal handler.
+ * L2  Locks are taken in rank order (enum weft__rank); debug builds check it in weft__lock.
+ *
+ * Blocking; not recursive; any thread. Happens-before: unlock -> the next lock [mo:lock].
  */
 #ifndef WEFT_BASE_LOCK_H
 #define WEFT_BASE_LOCK_H

@@ -6,21 +6,25 @@
  * whose timers are due, and looks at each worker. A worker whose pick count has not moved for a
  * slice, and that has other work waiting, is held by its fiber:
  *
- *   blocked in the kernel  (the thread's CPU clock stands still, or it said weft_blocking_begin):
- * the worker is taken from it silently. The thread finds out at its next entry to the runtime
- * (attention = LOST). No signal, so no EINTR. burning CPU            first asked to yield at its
- * next entry (attention = YIELD); a slice later signalled. The handler gives the worker to a spare
- * thread and sleeps, with the fiber on it, until the fiber is chosen again: any C code may be
- * stopped there, as its thread keeps its locks and thread-locals.
+ *   blocked in the kernel  (the thread's CPU clock stands still, or it said weft_blocking_begin)
+ *       The worker is taken from it silently. The thread finds out at its next entry to the
+ *       runtime (attention = LOST). No signal, so no EINTR.
+ *   burning CPU
+ *       First asked to yield at its next entry (attention = YIELD); a slice later signalled. The
+ *       handler gives the worker to a spare thread and sleeps, with the fiber on it, until the
+ *       fiber is chosen again: any C code may be stopped there, as its thread keeps its locks and
+ *       thread-locals.
  *
  * M1  The monitor never allocates, makes no thread, and signals only while a thread is parked to
- * take the worker. M2  Ownership: take_worker sets LOST, issues membarrier, then reads in_rt. The
- * thread stores in_rt = 1, then reads attention, with only a compiler fence between. After the
- * barrier either the monitor sees in_rt = 1 and lets go, or the thread sees LOST and waits for
- * mach.lock, under which the decision is made [mo:inrt]. M3  The handler does nothing if its thread
- * is inside the runtime, has no worker, or is losing it; it enters the runtime as M2 has it. M4  With
- * all workers idle the monitor sleeps for good (weft__monitor_kick wakes it): an idle program costs
- * nothing.
+ *     take the worker.
+ * M2  Ownership: take_worker sets LOST, issues membarrier, then reads in_rt. The thread stores
+ *     in_rt = 1, then reads attention, with only a compiler fence between. After the barrier either
+ *     the monitor sees in_rt = 1 and lets go, or the thread sees LOST and waits for mach.lock,
+ *     under which the decision is made [mo:inrt].
+ * M3  The handler does nothing if its thread is inside the runtime, has no worker, or is losing it;
+ *     it enters the runtime as M2 has it.
+ * M4  With all workers idle the monitor sleeps for good (weft__monitor_kick wakes it): an idle
+ *     program costs nothing.
  *
  * One race stays: a thread that enters a system call between the monitor's look and the signal may
  * see EINTR (SA_RESTART covers most calls). Measured in tests/stress.

@@ -8,12 +8,13 @@
  *
  *      head                tail
  *       v                   v
- *   ... [f][f][f][f][f][f]  .  .      pop: CAS head+1      push: slot[tail]=f, then tail+1
- * [mo:ring]
+ *   ... [f][f][f][f][f][f]  .  .      pop: CAS head+1
+ *                                     push: slot[tail]=f, then tail+1  [mo:ring]
  *
  * R1  tail - head <= 256, and slots in [head, tail) hold fibers made visible by the release store
- * of tail. R2  A thief copies slots before its CAS of head; if the CAS fails it throws the copies
- * away, so a slot reused meanwhile is never run.
+ *     of tail.
+ * R2  A thief copies slots before its CAS of head; if the CAS fails it throws the copies away, so a
+ *     slot reused meanwhile is never run.
  *
  * Progress: push wait-free unless full; pop and steal lock-free. Overflow moves half to the global
  * queue, under its lock.

@@ -29,17 +29,19 @@
  * the fiber is parked in a cancellable wait, claims it. The bit is a hint: whoever finds it asks
  * the context itself (weft__cancelled, a hook that ctx sets).
  *
- * The wake word (fiber.wake):   RUN ──(successor)──> WAIT or WAIT_HARD ──(claim)──> RUN        |
- * INTERRUPT may be set at any time
+ * The wake word (fiber.wake):   RUN ──(successor)──> WAIT or WAIT_HARD ──(claim)──> RUN
+ *                               | INTERRUPT may be set at any time
  *
  * S1  Every waker reaches a fiber through a node that it found linked under the object's lock, and
- * unlinks it; a parker that was woken by someone else removes its remaining nodes under their locks
- * before it goes on. So nobody holds a stale fiber. S2  Only the winner of weft__claim writes
- * wake_result and calls weft__ready, once. S3  Between weft__enter and weft__leave the thread is
- * never stopped by the monitor and never loses its worker. Locks of the runtime are taken only in
- * there. Every public function that touches the runtime is enter ... leave. S4  No runtime lock is
- * held across weft__park except the ones that its commit releases. S5  After weft__park the OS
- * thread may be another: no thread-local, no errno, no pthread_self() may be kept across it.
+ *     unlinks it; a parker that was woken by someone else removes its remaining nodes under their
+ *     locks before it goes on. So nobody holds a stale fiber.
+ * S2  Only the winner of weft__claim writes wake_result and calls weft__ready, once.
+ * S3  Between weft__enter and weft__leave the thread is never stopped by the monitor and never
+ *     loses its worker. Locks of the runtime are taken only in there. Every public function that
+ *     touches the runtime is enter ... leave.
+ * S4  No runtime lock is held across weft__park except the ones that its commit releases.
+ * S5  After weft__park the OS thread may be another: no thread-local, no errno, no pthread_self()
+ *     may be kept across it.
  *
  * Who may call what: everything here from a fiber or a plain thread, inside enter/leave. From a
  * timer callback or the poller (they run on a worker's idle stack): weft__claim, weft__ready,

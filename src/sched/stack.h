@@ -20,9 +20,9 @@
  * does not keep its memory.
  *
  * K1  A slot is live (chunk->live[i] != 0) from weft__stack_alloc to weft__stack_free; only live
- * slots' records may be read by others. K2  The guard of a slot is installed once, before its first
- * use, and survives MADV_DONTNEED. K3  A cold slot's memory is not touched until it is allocated
- * again.
+ *     slots' records may be read by others.
+ * K2  The guard of a slot is installed once, before its first use, and survives MADV_DONTNEED.
+ * K3  A cold slot's memory is not touched until it is allocated again.
  *
  * Concurrency: alloc and free take the calling worker's cache (owner only) and, in batches, the
  * class's lock (rank STACK).

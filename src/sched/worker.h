@@ -3,8 +3,9 @@
  * worker.h - the scheduler's own structures: workers, threads (machs), the shared state. For
  * src/sched and src/diag only.
  *
- *      mach (OS thread) ──drives──> worker ──owns──> next slot, ring of 256, timer heap, stack
- * cache │ sched: global queue, idle workers, idle machs, poller role
+ *      mach (OS thread) ──drives──> worker ──owns──> next slot, ring of 256, timer heap,
+ *                                                    stack cache
+ *      sched: global queue, idle workers, idle machs, poller role
  *
  * W1  A worker is driven by at most one mach; mach.t.worker and worker.mach agree, and change only
  *     under mach.lock (rank THREAD) or by the mach itself inside the runtime.

@@ -69,7 +69,8 @@ static char *dump(void)
     return text;
 }
 
-/* Waits until a dump says `what` so many times: until the fibers stand where the case wants them. */
+/* Waits until a dump says `what` so many times: until the fibers stand where the case wants
+ * them. */
 static void dump_until(const char *what, int times)
 {
     for (;;) {

@@ -15,4 +15,16 @@ void fan__check_slow(struct sink *s, uint64_t grown);
 void fan__arm(struct fan *f);
 /** Sends one sub its range; for a sink without private bytes. */
 void fan__send_sub(struct sink *s, struct sub *sub);
+
+/** Sends that a pass has gathered, so that the loop may hand them to the kernel together. */
+#define FAN_BATCH 128
+struct fan_batch {
+    int count;
+    weft_loop_send_op ops[FAN_BATCH];
+    struct sub *subs[FAN_BATCH];
+};
+/** As fan__send_sub, now or with the batch; one sub is put in once at most. */
+void fan__send_later(struct fan_batch *b, struct sink *s, struct sub *sub);
+/** Sends what the batch holds, and empties it. */
+void fan__send_batch(struct fan *f, struct fan_batch *b);
 #endif

@@ -195,7 +195,7 @@ static void outlet_wake(struct outlet *o)
     schedule(o);
 }
 
-static void give(struct fan *f, struct sub *sub, bool alone)
+static void give(struct fan *f, struct fan_batch *b, struct sub *sub, bool alone)
 {
     struct sink *s = sub->sink;
     if (s->failure != SINK_FINE || s->closed)
@@ -209,13 +209,15 @@ static void give(struct fan *f, struct sub *sub, bool alone)
     else if (!alone && s->sub_count > 1 && s->sub_count <= FAN_FEW_SUBS)
         sink_flush(s); /* others of its channels may be due in this turn: one send for all */
     if (!s->blocked && s->failure == SINK_FINE)
-        fan__send_sub(s, sub);
+        fan__send_later(b, s, sub);
 }
 
 /* Goes on with the pass over o; returns the sends made. The pass is over when scan is 0 again. */
 static int pass_some(struct fan *f, struct outlet *o, int quantum, bool alone)
 {
+    struct fan_batch b;
     int made = 0;
+    b.count = 0;
     if (o->scan == 0) {
         o->pass_head = o->head;
         o->pass_began_ns = weft_loop_update_now(f->loop);
@@ -225,9 +227,10 @@ static int pass_some(struct fan *f, struct outlet *o, int quantum, bool alone)
         struct sub *sub = o->subs[o->scan++];
         if (sub->cur.pos == o->head)
             continue;
-        give(f, sub, alone);
+        give(f, &b, sub, alone);
         made++;
     }
+    fan__send_batch(f, &b);
     if (o->scan >= o->count)
         o->scan = 0;
     return made;

@@ -301,6 +301,39 @@ void fan__send_sub(struct sink *s, struct sub *sub)
     }
 }
 
+void fan__send_later(struct fan_batch *b, struct sink *s, struct sub *sub)
+{
+    struct iovec iov[2];
+    int n = tcursor_ranges(&sub->cur, sub->outlet->head, iov, 2);
+    if (n == 0)
+        return;
+    if (n > 1) { /* it crosses into another chunk: a vectored send */
+        fan__send_sub(s, sub);
+        return;
+    }
+    b->ops[b->count] =
+        (weft_loop_send_op){.io = &s->io, .data = iov[0].iov_base, .bytes = iov[0].iov_len};
+    b->subs[b->count++] = sub;
+    if (b->count == FAN_BATCH)
+        fan__send_batch(s->fan, b);
+}
+
+void fan__send_batch(struct fan *f, struct fan_batch *b)
+{
+    if (b->count == 0)
+        return;
+    weft_loop_send_batch(f->loop, b->ops, (size_t)b->count);
+    f->stats.sends += (uint64_t)b->count;
+    for (int i = 0; i < b->count; i++) {
+        struct sink *s = b->subs[i]->sink;
+        struct iovec iov = {(void *)(uintptr_t)b->ops[i].data, b->ops[i].bytes};
+        if (b->ops[i].result > 0)
+            sub_sent(s, b->subs[i], &iov, 1, (size_t)b->ops[i].result);
+        sent_all(s, b->ops[i].result, iov.iov_len);
+    }
+    b->count = 0;
+}
+
 /* One vectored send of the private bytes and (with `all`) of what lies behind the cursors. Returns
  * whether it took everything that was offered and more may be waiting. */
 static bool flush_once(struct sink *s, bool all)

@@ -343,6 +343,15 @@ static void serve_state(struct peer *p)
 
 /* ---- heads and bodies ---- */
 
+/* A password is short; this endpoint is open to everybody. */
+#define AUTH_BODY_MAX 4096
+
+static bool body_fits(const struct weft_http1_head *head)
+{
+    return head->framing == WEFT_HTTP1_NO_BODY ||
+           (head->framing == WEFT_HTTP1_LENGTH && head->content_length <= AUTH_BODY_MAX);
+}
+
 static bool method_fits(const struct http *h)
 {
     bool get = h->route.kind == ROUTE_ADMIN_INIT || h->route.kind == ROUTE_ADMIN_STATE;
@@ -361,7 +370,10 @@ bool admin_head(struct peer *p)
     } else if (h->route.kind == ROUTE_ADMIN_INIT) {
         serve_init(p);
     } else if (h->route.kind == ROUTE_ADMIN_AUTH) {
-        return true;
+        if (body_fits(&h->head))
+            return true;
+        h->keep_alive = false;
+        http_answer_text(p, 413, "Request Entity Too Large\n");
     } else if (!authorized(p)) {
         h->keep_alive = false;
         http_answer_empty(p, 401);

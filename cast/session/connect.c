@@ -23,6 +23,7 @@ struct connecting {
     struct client *client; /* the op in flight holds it */
     uint32_t id;
     int64_t expire_at_s;
+    const struct cast_config *cfg; /* the wants' options are of it; a reload must not free them */
     struct cast_connect_token *token; /* or NULL */
     char *personal;                   /* channel, or NULL */
     struct sub_want *wants;
@@ -37,6 +38,7 @@ static void connecting_free(struct connecting *k)
         if (k->ops && k->ops[i])
             sub_op_free(k->ops[i]);
     cast_connect_token_free(k->token);
+    cast_config_unref(k->cfg);
     free(k->personal);
     for (size_t i = 0; i < k->count; i++) {
         free((void *)(uintptr_t)k->wants[i].channel.ptr);
@@ -405,6 +407,7 @@ void command_connect(struct client *c, uint32_t id, const struct cast_connect *c
     }
     k->client = c;
     k->id = id;
+    k->cfg = cast_config_ref(c->shard->cfg);
     if (!identify(c, cmd, k) || !gather(c, cmd, k)) {
         connecting_free(k);
         if (c->state == CLIENT_NEW) { /* it may try again until it is stale */

@@ -43,6 +43,22 @@ def connection_limit():
 
 
 @case
+def connection_rate_limit():
+    with server(connection_rate_limit=5) as s:
+        many = [Ws(s) for _ in range(30)]
+        refused = [c for c in many if c.status == 503]
+        check(len(refused) >= 15, f"{len(refused)} of 30 refused")
+        check(any(c.status == 101 for c in many), "some got in")
+        for c in many:
+            c.sock.close()
+
+        def again():
+            with Ws(s) as c:
+                return c.status == 101
+        until("another second", again)
+
+
+@case
 def user_connection_limit():
     with server(user_connection_limit=2) as s:
         token = jwt(sub="7")
@@ -280,6 +296,16 @@ def http_limits():
         check(raw(s, chunked, body).endswith(b'{"result":{}}'), "chunks")
         two = head + b"\r\n" + head + b"Connection: close\r\n\r\n"
         check_eq(raw(s, two).count(b"HTTP/1.1 200 OK"), 2, "two requests in one piece")
+
+
+@case
+def slow_and_silent_requests():
+    with server() as s:
+        with socket.create_connection(("127.0.0.1", s.port), timeout=20) as silent, \
+                socket.create_connection(("127.0.0.1", s.port), timeout=20) as slow:
+            slow.sendall(b"GET /hea")
+            check(slow.recv(100).startswith(b"HTTP/1.1 408 "), "half a head")
+            check_eq(silent.recv(100), b"", "nothing at all")
 
 
 @case

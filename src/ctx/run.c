@@ -3,11 +3,10 @@
  * run.c - weft_run and weft_main: the root context around the scheduler's run, and what is said
  * when it is over.
  *
- *     weft_run ── options, rooms' init ── root context ── weft__sched_run ─┬─ app on the first
- *     fiber
- *                                                                         ├─ finish: the root
- *                                                                         context ends └─ fibers
- *                                                                         drain
+ *     weft_run ── options, rooms' init ── root context ── weft__sched_run
+ *                                                         ├─ app on the first fiber
+ *                                                         ├─ finish: the root context ends
+ *                                                         └─ fibers drain
  *
  * The root is a counted context like any other: contexts that the user made below it and still
  * holds keep it, ended. The first fiber and detached fibers under the root hold no reference, since

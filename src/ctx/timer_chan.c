@@ -2,8 +2,8 @@
 /*
  * timer_chan.c - weft_timer: timers with a channel, tickers, functions that run later.
  *
- *     weft__timer (in a worker's heap) ──due──> fired(): send the time, or start a fiber; a ticker
- *     starts anew
+ *     weft__timer (in a worker's heap) ──due──> fired(): send the time, or start a fiber;
+ *                                               a ticker starts anew
  *
  * Go 1.23's rule (no stale value after Stop or Reset) needs two things: stop empties the channel,
  * and a firing that has left the heap but not yet got the timer's lock must do nothing.

@@ -4,8 +4,8 @@
  *
  *      weft__spawn ──> RUNNABLE ──pick──> RUNNING ──park──> WAITING ──ready──> RUNNABLE
  *                          ^                │ │
- *                          └──yield, preempt┘ └──return / weft__fiber_finish──> DEAD, stack to the
- * free list
+ *                          └──yield, preempt┘ └──return / weft__fiber_finish──> DEAD
+ *                                                                  (its stack to the free list)
  *
  * The stack's top holds the record; below it the copied argument; below that the first frame. A
  * spawn touches one page. The limit of fibers is counted down in batches (sched.fibers_left,

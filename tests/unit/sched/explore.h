@@ -2,18 +2,18 @@
 /*
  * explore.h - visits every state that a small model of concurrent code can reach.
  *
- * A model is a plain struct (no pointers, no padding that differs) and a step function. A *mover* is
- * whatever acts by itself: a thread, a store buffer that drains, the kernel that delivers a signal.
- * In every state each mover may take its next step; one step is one access to shared memory, or one
- * section under a lock. All orders of steps are tried, each state once:
+ * A model is a plain struct (no pointers, no padding that differs) and a step function. A *mover*
+ * is whatever acts by itself: a thread, a store buffer that drains, the kernel that delivers a
+ * signal. In every state each mover may take its next step; one step is one access to shared
+ * memory, or one section under a lock. All orders of steps are tried, each state once:
  *
  *      state --mover 0--> state' ...           step() returns STEP_BLOCKED, STEP_TAKEN, or STEP_MORE
  *            --mover 1--> state'' ...          when the mover had several choices: it is called again
  *                                              with choice + 1
  *
- * wrong() names what must not be in any state, stuck() what must not be in a state where no mover can
- * go on. On a finding the way there is printed, state by state, by show(). A model that finds nothing
- * proves little until its mutants fail: explore_bites wants a finding.
+ * wrong() names what must not be in any state, stuck() what must not be in a state where no mover
+ * can go on. On a finding the way there is printed, state by state, by show(). A model that finds
+ * nothing proves little until its mutants fail: explore_bites wants a finding.
  *
  * Stores that are weaker than sequentially consistent are modelled as x86 has them: the mover puts
  * the value into a buffer of its own, another mover drains it, a fence waits for that.

@@ -3,13 +3,14 @@
  * test_handover.c - weft__park against wakers and the end of a context (P1-P4 of park.c, S1-S2 of
  * sched.h), in all interleavings.
  *
- * One fiber waits twice on one object; when it has left, the successor on its thread runs the commit,
- * while the fiber may already run again on another thread. The commit reads the fiber's frame and
- * then unlocks the object, as a channel's; or no lock is held and the commit publishes the node that
- * lies in the frame, as a sleeper's timer. Two wakers each take one node out of the object's queue and try to claim; an
- * interrupter ends the context once, at any time.
+ * One fiber waits twice on one object; when it has left, the successor on its thread runs the
+ * commit, while the fiber may already run again on another thread. The commit reads the fiber's
+ * frame and then unlocks the object, as a channel's; or no lock is held and the commit publishes
+ * the node that lies in the frame, as a sleeper's timer. Two wakers each take one node out of the
+ * object's queue and try to claim; an interrupter ends the context once, at any time.
  *
- *      fiber      lock, link, switch | .................. | result; await_commit; unlink; frame gone
+ *      fiber      lock, link, switch | .................. | result; await_commit; unlink; frame
+ *                 gone
  *      successor                     | committing = F; wake RUN->WAIT; commit: frame, unlock; NULL
  *      waker                         lock, unlink, claim, result, unlock, ready
  *      interrupter                   wake |= INTERRUPT; if WAIT: claim, result, ready
@@ -48,7 +49,8 @@ static int step_fiber(struct world *w)
             return STEP_TAKEN;
         }
         if (w->locked || w->successor)
-            return STEP_BLOCKED; /* its thread is busy with the last commit: it runs on another, or waits */
+            /* its thread is busy with the last commit: it runs on another, or waits */
+            return STEP_BLOCKED;
         w->locked = !w->arms;
         w->frame = 1;
         w->handed = 0;

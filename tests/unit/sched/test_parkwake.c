@@ -7,19 +7,20 @@
  * find, go_idle, rest, sleep_as_poller, wake_with_token. Threads 0..2 drive workers 0..2; work is a
  * number in a ring or in the global queue. Two things may make work:
  *
- *      a hog      thread 0 pushes to its own ring, waking for surplus each time, and then never looks
- *                 for work again: what it pushed must be found by others, without its help and
- *                 without the monitor's
+ *      a hog      thread 0 pushes to its own ring, waking for surplus each time, and then never
+ *                 looks for work again: what it pushed must be found by others, without its help
+ *                 and without the monitor's
  *      a stranger a plain thread that pushes to the global queue
  *
  * Besides, an event may come in the poller, and one piece of work may make another when it runs.
  *
  * Held: whenever no thread can go on, nothing is queued while a worker is idle (that is more than
- * "no deadlock": surplus is found by whoever is idle); the spinning count is what the tokens and the
- * spinning threads say, always; a worker is driven by one thread.
+ * "no deadlock": surplus is found by whoever is idle); the spinning count is what the tokens and
+ * the spinning threads say, always; a worker is driven by one thread.
  *
- * The push's store of tail is a release store and goes through a store buffer; everything else in the
- * protocol is sequentially consistent or under sched.lock, and each access is a step of its own.
+ * The push's store of tail is a release store and goes through a store buffer; everything else in
+ * the protocol is sequentially consistent or under sched.lock, and each access is a step of its
+ * own.
  */
 #include "explore.h"
 

@@ -154,6 +154,8 @@ static void serve_init(struct peer *p)
     put_bool(o, authorized(p));
     CAST_OUT_LIT(o, ",\"edition\":\"oss\",\"insecure\":");
     put_bool(o, open_to(p));
+    CAST_OUT_LIT(o, ",\"login\":");
+    put_bool(o, *cfg->admin.password);
     CAST_OUT_LIT(o, ",\"websocket\":");
     cast_out_string(o, cast_span_of(cfg->websocket.disabled ? "" : cfg->websocket.handler_prefix));
     CAST_OUT_LIT(o, "}\n");

@@ -3,16 +3,22 @@
  * console.h - the web console: its files, and the endpoints that they talk to.
  *
  * Files lie under cast/console/static and are built into the program (tools/embed): the file
- * "index.html" answers "/", "app.js" answers "/app.js" (below admin.handler_prefix, if set). They
- * may load nothing from other hosts (CONSOLE_HEADERS forbids it), and no inline scripts.
+ * "index.html" answers "/", "app.js" answers "/app.js" (below admin.handler_prefix, if set; the
+ * bare prefix leads to "PREFIX/", so that relative paths hold). Each has its content's hash as ETag
+ * and is asked for again each time (no-cache), mostly for a 304: a new version shows at once.
+ *
+ * CONSOLE_POLICY is what a page may do: files of this server and nothing inline; WebSockets of this
+ * server, and of others (`ws:`, `wss:`) only from an internal listener, whose console has to reach
+ * the other port; no string becomes markup or code (trusted types), so that data can never.
  *
  * Endpoints, all below admin.handler_prefix ("" by default), served with admin.enabled:
  *
  *   GET  /admin/init    no authorization.
  *        {"authenticated":false,"edition":"oss","insecure":false,
- *         "websocket":"/connection/websocket"}
+ *         "login":true,"websocket":"/connection/websocket"}
  *        insecure: no password is needed (admin.insecure, on loopback). authenticated: this
- *        request carried a good token, or needs none. websocket: where the subscribe pane connects.
+ *        request carried a good token, or needs none. login: a password is set. websocket: where
+ *        the subscribe pane connects.
  *   POST /admin/auth    form body "password=…"; 200 {"token":"…"}; 400 for a wrong one. The token
  *        is good for a day; send it as "Authorization: token …".
  *   POST /admin/api     server API commands as POST /api takes them, {"method":…,"params":{…}};
@@ -39,6 +45,7 @@
 
 struct console_asset {
     const char *path; /* "/index.html" */
+    const char *etag; /* with its quotes */
     const char *type; /* Content-Type */
     const unsigned char *data;
     size_t bytes;
@@ -52,6 +59,11 @@ extern const size_t console_assets_count;
     "X-Content-Type-Options: nosniff\r\n"                                                          \
     "X-Frame-Options: DENY\r\n"                                                                    \
     "Referrer-Policy: no-referrer\r\n"                                                             \
-    "Content-Security-Policy: default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' "    \
-    "data:; style-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'\r\n"
+    "Cross-Origin-Opener-Policy: same-origin\r\n"                                                  \
+    "Cross-Origin-Resource-Policy: same-origin\r\n"
+
+#define CONSOLE_POLICY(sockets)                                                                    \
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "           \
+    "img-src 'self'; connect-src 'self'" sockets "; base-uri 'none'; form-action 'none'; "         \
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'\r\n"
 #endif

@@ -42,6 +42,7 @@ struct route {
     enum route_kind kind;
     enum cast_api_method method; /* of ROUTE_API */
     const struct console_asset *asset;
+    bool bare; /* the console's prefix without the slash behind it */
 };
 
 struct http {

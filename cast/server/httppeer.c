@@ -78,7 +78,7 @@ static void put_head(struct peer *p, int status, const char *type, const char *e
     weft_http1_write_text(&wr, "Date", date_now(p->worker));
     if (type)
         weft_http1_write_text(&wr, "Content-Type", type);
-    if (status != 204)
+    if (status != 204 && status != 304)
         weft_http1_write_number(&wr, "Content-Length", bytes);
     if (!p->http->keep_alive)
         weft_http1_write_text(&wr, "Connection", "close");
@@ -278,16 +278,36 @@ static void api_head(struct peer *p)
     begin_body(p);
 }
 
+/* If-None-Match lists this tag (weak ones fit too), or is "*". */
+static bool has_already(const struct weft_http1_head *head, const char *etag)
+{
+    struct weft_span got = weft_http1_field_get(head, "If-None-Match");
+    return got.data && (weft_span_is(got, "*") || memmem(got.data, got.len, etag, strlen(etag)));
+}
+
 static void asset_head(struct peer *p)
 {
     struct http *h = p->http;
     const struct console_asset *a = h->route.asset;
+    char fields[1024];
     if (h->head.method != WEFT_HTTP1_GET && h->head.method != WEFT_HTTP1_HEAD) {
         refuse(p, 405, NULL, "");
         return;
     }
-    http_answer(
-        p, 200, a->type, CONSOLE_HEADERS, (struct weft_span){(const char *)a->data, a->bytes});
+    if (h->head.framing != WEFT_HTTP1_NO_BODY)
+        h->keep_alive = false;
+    if (h->route.bare) {
+        snprintf(fields, sizeof fields, "Location: %.900s/\r\n",
+            p->worker->server->cfg->admin.handler_prefix);
+        http_answer(p, 302, NULL, fields, (struct weft_span){NULL, 0});
+        return;
+    }
+    snprintf(fields, sizeof fields, "%sETag: %s\r\n%s", CONSOLE_HEADERS, a->etag,
+        p->listener == LISTENER_INTERNAL ? CONSOLE_POLICY(" ws: wss:") : CONSOLE_POLICY(""));
+    if (has_already(&h->head, a->etag))
+        http_answer(p, 304, NULL, fields, (struct weft_span){NULL, 0});
+    else
+        http_answer(p, 200, a->type, fields, (struct weft_span){(const char *)a->data, a->bytes});
 }
 
 static void init_head(struct peer *p)

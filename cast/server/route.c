@@ -76,6 +76,7 @@ static bool find_admin(const struct cast_config *cfg, struct weft_span path, str
             return true;
         }
     ret->asset = asset_at(rest);
+    ret->bare = rest.len == 0;
     ret->kind = ret->asset ? ROUTE_CONSOLE : ROUTE_NONE;
     return ret->asset != NULL;
 }

@@ -7,9 +7,9 @@
  * signal. In every state each mover may take its next step; one step is one access to shared
  * memory, or one section under a lock. All orders of steps are tried, each state once:
  *
- *      state --mover 0--> state' ...           step() returns STEP_BLOCKED, STEP_TAKEN, or STEP_MORE
- *            --mover 1--> state'' ...          when the mover had several choices: it is called again
- *                                              with choice + 1
+ *      state --mover 0--> state' ...       step() returns STEP_BLOCKED, STEP_TAKEN, or STEP_MORE
+ *            --mover 1--> state'' ...      when the mover had several choices: it is called again
+ *                                          with choice + 1
  *
  * wrong() names what must not be in any state, stuck() what must not be in a state where no mover
  * can go on. On a finding the way there is printed, state by state, by show(). A model that finds

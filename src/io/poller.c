@@ -94,6 +94,7 @@ static void record_reset_locked(struct weft__fd *r)
     r->kind = WEFT__FD_UNKNOWN;
     r->registered = false;
     r->ready[0] = r->ready[1] = false;
+    at_store(&r->hung_up, false);
 }
 
 void weft__fd_new_socket(int fd)
@@ -105,6 +106,12 @@ void weft__fd_new_socket(int fd)
     record_reset_locked(r);
     r->kind = WEFT__FD_SOCKET;
     weft__unlock(&r->lock);
+}
+
+bool weft__fd_hung_up(int fd)
+{
+    struct weft__fd *r = weft__fd_get(fd);
+    return !r || at_load(&r->hung_up);
 }
 
 static int register_locked(int fd, struct weft__fd *r)
@@ -153,6 +160,8 @@ static int deliver(uint64_t token, uint32_t events)
     int n = 0;
     weft__lock(&r->lock);
     if (r->registered && r->generation == token >> 32) { /* E2 */
+        if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+            at_store(&r->hung_up, true);
         if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
             int woken = wake_dir_locked(r, WEFT__READ, 0);
             r->ready[WEFT__READ] = woken == 0;

@@ -50,6 +50,7 @@ struct weft__fd {
     uint8_t kind; /* enum weft__fd_kind */
     bool registered;
     bool ready[2];
+    _Atomic bool hung_up; /* the peer has ended its side, or the connection broke: stays so */
     struct weft__node waiters[2]; /* .next NULL: never initialised */
 };
 
@@ -71,6 +72,11 @@ void weft__fd_new_socket(int fd);
  *  does not take it. */
 int weft__fd_wait_any(const struct weft__fd_wait *w, unsigned n, int64_t deadline_ns, void *caller);
 int weft__fd_wait(int fd, enum weft__dir dir, void *caller);
+
+/** Whether an event has told that the peer ended its side. While it has not, a read that came back
+ *  short has emptied the socket, and the next byte or the end will bring a new edge: waiting first
+ *  saves the call that would say EAGAIN. */
+bool weft__fd_hung_up(int fd);
 
 /** Closes: waiters get -EBADF. */
 int weft__fd_close(int fd);

@@ -52,13 +52,13 @@ typedef int (*weft_http_handler)(weft_http_request *req, weft_http_reply *reply,
 /* Options of weft_http_serve. Zero is the default of each; size is sizeof(weft_http_serve_opts). */
 typedef struct weft_http_serve_opts {
     size_t size;
-    int64_t read_header_timeout_ns; /* a whole head, from its first byte; default 10 s */
-    int64_t read_timeout_ns;        /* a whole body, from the end of its head; default 60 s */
-    int64_t write_timeout_ns;       /* each wait until the client takes more; default 60 s */
-    int64_t idle_timeout_ns;        /* between two requests; default 2 min */
-    int64_t drain_ns;               /* for running handlers, once the context ended; default 5 s */
-    unsigned max_connections;       /* further ones wait in the kernel's queue; 0: no limit */
-    size_t stack_bytes;             /* of a connection's fiber; 0: weft_run's */
+    int64_t read_header_timeout_ns;  /* a whole head, from its first byte; default 10 s */
+    int64_t read_timeout_ns;         /* a whole body, from the end of its head; default 60 s */
+    int64_t write_timeout_ns;        /* each wait until the client takes more; default 60 s */
+    int64_t idle_timeout_ns;         /* between two requests; default 2 min */
+    int64_t drain_ns;                /* for running handlers, once the context ended; default 5 s */
+    unsigned max_connections;        /* further ones wait in the kernel's queue; 0: no limit */
+    size_t stack_bytes;              /* of a connection's fiber; 0: weft_run's */
     struct weft_http1_limits limits; /* of a request; its size 0: the defaults */
 } weft_http_serve_opts;
 
@@ -180,8 +180,7 @@ WEFT_API ssize_t weft_http_request_read(weft_http_request *req, void *buf, size_
  * Callable:  the handler's fiber, once a request.
  * Since 0.1. See weft_http_request_read.
  */
-WEFT_API int weft_http_request_body(
-    weft_http_request *req, size_t max, struct weft_span *ret_body);
+WEFT_API int weft_http_request_body(weft_http_request *req, size_t max, struct weft_span *ret_body);
 
 /**
  * weft_http_request_hijack - take the connection over; it speaks HTTP no more.
@@ -305,10 +304,10 @@ typedef struct weft_http_response weft_http_response;
  * sizeof(weft_http_client_opts). */
 typedef struct weft_http_client_opts {
     size_t size;
-    unsigned max_idle;           /* connections kept for later, over all hosts; default 100 */
-    unsigned max_per_host;       /* open to one host; further calls wait; 0: no limit */
-    int64_t idle_timeout_ns;     /* kept for so long; default 90 s */
-    int64_t continue_timeout_ns; /* wait for 100 Continue before the body; default 1 s */
+    unsigned max_idle;               /* connections kept for later, over all hosts; default 100 */
+    unsigned max_per_host;           /* open to one host; further calls wait; 0: no limit */
+    int64_t idle_timeout_ns;         /* kept for so long; default 90 s */
+    int64_t continue_timeout_ns;     /* wait for 100 Continue before the body; default 1 s */
     struct weft_http1_limits limits; /* of a response; its size 0: the defaults, any body length */
 } weft_http_client_opts;
 
@@ -466,8 +465,7 @@ WEFT_API ssize_t weft_http_response_read(weft_http_response *r, void *buf, size_
  * Callable:  the fiber that has the response, once.
  * Since 0.1. See weft_http_response_read.
  */
-WEFT_API int weft_http_response_body(
-    weft_http_response *r, size_t max, struct weft_span *ret_body);
+WEFT_API int weft_http_response_body(weft_http_response *r, size_t max, struct weft_span *ret_body);
 
 /**
  * weft_http_response_close - done with a response.

@@ -51,7 +51,7 @@ typedef struct weft_ws_opts {
     int64_t ping_interval_ns;     /* ping a peer that is silent for so long, and give it up after as
                                      long again (-ETIMEDOUT); 0: never */
     const char *const *protocols; /* sub-protocols, NULL-terminated, best first; NULL: none */
-    const char *const *origins;   /* accept: the Origins let in, NULL-terminated; NULL: not judged */
+    const char *const *origins; /* accept: the Origins let in, NULL-terminated; NULL: not judged */
     const weft_http_field *fields; /* dial: more fields of the request (Origin, Authorization) */
     size_t field_count;
 } weft_ws_opts;
@@ -175,8 +175,7 @@ WEFT_API int weft_ws_send(weft_ws *ws, bool text, const void *data, size_t bytes
  * Callable:  as weft_ws_send.
  * Since 0.1. Source: RFC 6455 §5.4. See weft_ws_send.
  */
-WEFT_API int weft_ws_send_part(
-    weft_ws *ws, bool text, const void *data, size_t bytes, bool last);
+WEFT_API int weft_ws_send_part(weft_ws *ws, bool text, const void *data, size_t bytes, bool last);
 
 /**
  * weft_ws_ping - send a ping; the peer's pong shows that it is there.

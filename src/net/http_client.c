@@ -108,8 +108,7 @@ static int write_head(const struct ask *a, struct weft__buf *out)
 {
     for (;;) {
         struct weft_http1_writer w;
-        weft_http1_write_request(
-            &w, out->data, out->cap, a->method, a->where.target, host_of(a));
+        weft_http1_write_request(&w, out->data, out->cap, a->method, a->where.target, host_of(a));
         for (size_t i = 0; i < a->call->field_count; i++) {
             const weft_http_field *f = &a->call->fields[i];
             if (field_sent(a, f->name))
@@ -361,16 +360,14 @@ static int check_call(const weft_http_call *call)
         return weft_fail(weft_error_new(-EINVAL, "weft_http_do: size, url or body is missing"));
     for (size_t i = 0; i < call->field_count; i++)
         if (!field_allowed(call->fields[i].name))
-            return weft_fail(weft_error_new(-EINVAL,
-                "weft_http_do: the field %s is the library's own", call->fields[i].name));
+            return weft_fail(weft_error_new(
+                -EINVAL, "weft_http_do: the field %s is the library's own", call->fields[i].name));
     return 0;
 }
 
-int weft_http_do(
-    weft_http_client *c, const weft_http_call *call, weft_http_response **ret_response)
+int weft_http_do(weft_http_client *c, const weft_http_call *call, weft_http_response **ret_response)
 {
-    struct ask a = {
-        .call = call, .method = call->method ? call->method : "GET", .url = call->url};
+    struct ask a = {.call = call, .method = call->method ? call->method : "GET", .url = call->url};
     int rc = check_call(call);
     if (rc == 0)
         rc = weft__url_parse(call->url, "http", "https", &a.where);

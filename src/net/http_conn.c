@@ -124,9 +124,8 @@ static int run_handler(weft_http_request *c)
     int rc = weft_try(call_handler, c, &panic);
     if (rc == -WEFT_EPANIC) {
         weft__log(WEFT_LOG_WARNING, "http: the handler of %.*s %.*s panicked: %s",
-            (int)c->in.head.method_name.len, c->in.head.method_name.data,
-            (int)c->in.head.path.len, c->in.head.path.data,
-            panic ? weft_panic_message(panic) : "");
+            (int)c->in.head.method_name.len, c->in.head.method_name.data, (int)c->in.head.path.len,
+            c->in.head.path.data, panic ? weft_panic_message(panic) : "");
         weft_panic_free(panic);
     }
     return rc;

@@ -42,11 +42,11 @@ struct weft__http_server {
     unsigned max_connections;
     size_t stack_bytes;
     struct weft_http1_limits limits;
-    _Atomic bool stopping;    /* H2 */
-    weft_mutex lock;          /* guards connections */
+    _Atomic bool stopping; /* H2 */
+    weft_mutex lock;       /* guards connections */
     struct weft__node connections;
-    weft_waitgroup live;      /* one a connection */
-    weft_sema room;           /* permits of max_connections */
+    weft_waitgroup live; /* one a connection */
+    weft_sema room;      /* permits of max_connections */
 };
 
 /* Of an unread body that is dropped; beyond it the connection is closed. */
@@ -62,9 +62,9 @@ struct weft_http_reply {
     bool chunked, bodiless;      /* bodiless: HEAD, 204, 304 */
     bool has_length;
     uint64_t length, written;
-    char *out;            /* WEFT__REPLY_ROOM free bytes, fields, gathered pieces */
-    size_t at, len, cap;  /* out[at, len) waits to be sent */
-    int64_t date_s;       /* what date holds */
+    char *out;           /* WEFT__REPLY_ROOM free bytes, fields, gathered pieces */
+    size_t at, len, cap; /* out[at, len) waits to be sent */
+    int64_t date_s;      /* what date holds */
     char date[WEFT_HTTP1_DATE_BYTES];
 };
 

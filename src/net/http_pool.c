@@ -199,8 +199,8 @@ static weft_http_response *pop_idle_locked(weft_http_client *c, struct weft__htt
 }
 
 /* A kept connection (*ret_conn), or a place for a new one (NULL there). The host then counts it. */
-static int reserve_locked(weft_http_client *c, struct weft__http_host *h, bool fresh,
-    weft_http_response **ret_conn)
+static int reserve_locked(
+    weft_http_client *c, struct weft__http_host *h, bool fresh, weft_http_response **ret_conn)
 {
     int rc = 0;
     *ret_conn = NULL;

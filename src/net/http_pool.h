@@ -49,8 +49,8 @@ struct weft_http_response {
     struct weft_http_client *client;
     struct weft__http_host *host;
     int64_t idle_since_ns;
-    bool reused;   /* not its first request */
-    bool spent;    /* not to be kept */
+    bool reused; /* not its first request */
+    bool spent;  /* not to be kept */
     struct weft__message in;
     struct weft__buf out;
 };

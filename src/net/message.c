@@ -68,8 +68,8 @@ static ssize_t decode(struct weft__message *m, void *buf, size_t bytes)
     while (!m->body.done && b->at < b->end) {
         struct weft_span data;
         size_t len = b->end - b->at;
-        ssize_t used = weft_http1_body_read(
-            &m->body, b->data + b->at, len < bytes ? len : bytes, &data);
+        ssize_t used =
+            weft_http1_body_read(&m->body, b->data + b->at, len < bytes ? len : bytes, &data);
         if (used < 0)
             return fail(m, (int)used);
         b->at += (size_t)used;

@@ -111,8 +111,8 @@ ssize_t weft__stream_fill(struct weft__stream *s, int64_t deadline_ns)
     if (room == 0)
         return -ENOBUFS;
     bool wait_first = s->emptied && !weft__fd_hung_up(s->fd);
-    ssize_t n = receive(s->fd, s->in.data + s->in.end, room, wait_first, deadline_ns,
-        __builtin_return_address(0));
+    ssize_t n = receive(
+        s->fd, s->in.data + s->in.end, room, wait_first, deadline_ns, __builtin_return_address(0));
     if (n <= 0)
         return n;
     s->emptied = (size_t)n < room;

@@ -38,8 +38,8 @@ static int set_host(struct weft__url *u, struct weft_span host)
         if (*p < '0' || *p > '9')
             return -EINVAL;
     u->host = (struct weft_span){host.data, bare ? name : host.len};
-    snprintf(u->address, sizeof u->address, "%.*s%s", (int)u->host.len, u->host.data,
-        bare ? ":80" : "");
+    snprintf(
+        u->address, sizeof u->address, "%.*s%s", (int)u->host.len, u->host.data, bare ? ":80" : "");
     return 0;
 }
 
@@ -68,8 +68,8 @@ int weft__url_parse(
         return weft_fail(weft_error_new(-EPROTONOSUPPORT,
             "%s:// needs TLS, which is not built in yet: only %s:// is spoken", tls, scheme));
     if (!rest && strstr(text, "://"))
-        return weft_fail(weft_error_new(
-            -EPROTONOSUPPORT, "\"%.80s\": only %s:// is spoken", text, scheme));
+        return weft_fail(
+            weft_error_new(-EPROTONOSUPPORT, "\"%.80s\": only %s:// is spoken", text, scheme));
     if (!rest)
         return weft_fail(weft_error_new(
             -EINVAL, "\"%.80s\" is no URL: it does not begin with %s://", text, scheme));
@@ -78,8 +78,7 @@ int weft__url_parse(
     int rc = set_host(ret_url, (struct weft_span){rest, n});
     if (rc == 0)
         rc = set_target(ret_url, rest + n);
-    return rc == 0 ? 0
-                   : weft_fail(weft_error_new(rc, "\"%.80s\": the host makes no sense", text));
+    return rc == 0 ? 0 : weft_fail(weft_error_new(rc, "\"%.80s\": the host makes no sense", text));
 }
 
 void weft__url_fini(struct weft__url *u)

@@ -16,9 +16,9 @@
 enum { WEFT__URL_ADDRESS_BYTES = 280 };
 
 struct weft__url {
-    struct weft_span host;   /* host[:port], as it stands in the text */
-    struct weft_span target; /* path and query, "/" where there is none */
-    char *made;              /* target, where it had to be put together */
+    struct weft_span host;                 /* host[:port], as it stands in the text */
+    struct weft_span target;               /* path and query, "/" where there is none */
+    char *made;                            /* target, where it had to be put together */
     char address[WEFT__URL_ADDRESS_BYTES]; /* host:port for weft_dial */
 };
 

@@ -22,6 +22,9 @@
  * R4  close_sent is set under frame_lock with the frame itself: no frame follows it.
  * R5  `ended` is set once, by the receiving fiber, under end_lock; end_result is the answer to all
  *     later receives.
+ * R6  `receiver` is the id of the fiber that received last, 0 while none has. Who closes reads to the
+ *     end itself if that is its own id or 0 (it then marks it with CLOSER, and others who want to
+ *     receive wait for the end); else it leaves the reading to the receiver.
  */
 #ifndef WEFT_NET_WS_CONN_H
 #define WEFT_NET_WS_CONN_H
@@ -33,6 +36,8 @@
 #include "net/stream.h"
 
 enum { WEFT__WS_REASON_MAX = 123, WEFT__WS_SCRATCH_BYTES = 4096, WEFT__WS_RANDOM_BYTES = 128 };
+
+#define WEFT__WS_CLOSER (UINT64_C(1) << 63)
 
 struct weft_ws {
     enum weft_ws_role role;
@@ -50,7 +55,7 @@ struct weft_ws {
     size_t reason_len;
     char reason[WEFT__WS_REASON_MAX];
     _Atomic uint64_t pongs;
-    _Atomic uint64_t receiver; /* id of the fiber that received last; 0: none has yet */
+    _Atomic uint64_t receiver; /* R6 */
     /* the end (R5) */
     weft_mutex end_lock;
     weft_cond end_told;

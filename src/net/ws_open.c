@@ -174,8 +174,8 @@ static int write_offer(const char *const *protocols, char *out, size_t cap)
     return 0;
 }
 
-static int send_request(int fd, const struct weft__url *url, const weft_ws_opts *o,
-    const char *key, struct weft_span offer)
+static int send_request(int fd, const struct weft__url *url, const weft_ws_opts *o, const char *key,
+    struct weft_span offer)
 {
     struct weft_http1_writer w;
     char *text = weft__alloc(REQUEST_BYTES);

@@ -154,11 +154,56 @@ static void hand_out(const struct weft_ws_event *ev, struct weft_ws_message *ret
         .data = ev->data, .text = ev->text, .first = ev->first, .last = ev->last};
 }
 
+/* ---- who receives (R6) ---- */
+
+static uint64_t my_id(void)
+{
+    uint64_t id = weft_self();
+    return id ? id : WEFT__WS_CLOSER - 1; /* a plain thread */
+}
+
+/* Waits until the receiver has come to the end: its result, or the context's. */
+static int await_end(weft_ws *ws)
+{
+    int rc = 0;
+    weft_mutex_lock(&ws->end_lock);
+    while (!ws->ended && rc == 0)
+        rc = weft_cond_wait(&ws->end_told, &ws->end_lock);
+    if (ws->ended)
+        rc = ws->end_result;
+    weft_mutex_unlock(&ws->end_lock);
+    return rc;
+}
+
+/* True: the caller is the receiver now. False: a closing fiber is. */
+static bool become_receiver(weft_ws *ws)
+{
+    uint64_t me = my_id(), old = at_load(&ws->receiver);
+    while (old != me) {
+        if (old & WEFT__WS_CLOSER)
+            return old == (me | WEFT__WS_CLOSER);
+        if (at_cas(&ws->receiver, &old, me))
+            return true;
+    }
+    return true;
+}
+
+static bool become_closer(weft_ws *ws)
+{
+    uint64_t me = my_id(), old = 0;
+    return at_cas(&ws->receiver, &old, me | WEFT__WS_CLOSER) || (old & ~WEFT__WS_CLOSER) == me;
+}
+
+/* As next_data, for a caller of the public face. */
+static int receive(weft_ws *ws, struct weft_ws_event *ev)
+{
+    return become_receiver(ws) ? next_data(ws, ev, -1) : await_end(ws);
+}
+
 int weft_ws_recv_part(weft_ws *ws, struct weft_ws_message *ret_message)
 {
     struct weft_ws_event ev;
-    at_store(&ws->receiver, weft_self());
-    int rc = next_data(ws, &ev, -1);
+    int rc = receive(ws, &ev);
     if (rc > 0)
         hand_out(&ev, ret_message);
     return rc;
@@ -199,9 +244,8 @@ static void forget_message(weft_ws *ws)
 int weft_ws_recv(weft_ws *ws, struct weft_ws_message *ret_message)
 {
     struct weft_ws_event ev;
-    at_store(&ws->receiver, weft_self());
     for (;;) {
-        int rc = next_data(ws, &ev, -1);
+        int rc = receive(ws, &ev);
         if (rc <= 0)
             return rc;
         if (ev.first)
@@ -239,18 +283,11 @@ static int await_close(weft_ws *ws, int64_t deadline_ns)
     return rc;
 }
 
-/* Waits until the receiver has come to the end. */
+/* The same, where another fiber receives. */
 static int await_receiver(weft_ws *ws)
 {
     WEFT_TIMEOUT(limit, ws->close_ns < 0 ? INT64_MAX : ws->close_ns);
-    int rc = 0;
-    weft_mutex_lock(&ws->end_lock);
-    while (!ws->ended && rc == 0)
-        rc = weft_cond_wait(&ws->end_told, &ws->end_lock);
-    if (ws->ended)
-        rc = ws->end_result;
-    weft_mutex_unlock(&ws->end_lock);
-    return rc;
+    return await_end(ws);
 }
 
 int weft_ws_close(weft_ws *ws, int code, const char *reason)
@@ -258,12 +295,12 @@ int weft_ws_close(weft_ws *ws, int code, const char *reason)
     WEFT_SHIELD(closing);
     if (!weft_ws_code_valid(code))
         return -EINVAL;
-    uint64_t receiver = at_load(&ws->receiver);
     int rc = weft__ws_send_close(ws, code, weft_span_of(reason));
-    if (rc == 0 && (receiver == 0 || receiver == weft_self()))
-        rc = await_close(ws, weft__net_deadline(ws->close_ns));
-    else if (rc == 0)
-        rc = await_receiver(ws);
+    bool closer = become_closer(ws);
+    if (rc == 0)
+        rc = closer ? await_close(ws, weft__net_deadline(ws->close_ns)) : await_receiver(ws);
+    if (rc < 0 && closer && !ws->ended) /* for those who wait in a receive */
+        (void)end(ws, WEFT_WS_ABNORMAL, -ECONNRESET);
     if (rc < 0)
         (void)weft_shutdown(ws->s.fd, SHUT_RDWR);
     return rc;

@@ -155,15 +155,15 @@ int weft__ws_send_close(weft_ws *ws, int code, struct weft_span reason)
 
 /* Data as one frame or several; fin: the last of them ends the message. *begun: some frame of the
  * message has gone out. */
-static int send_data(weft_ws *ws, enum weft_ws_opcode opcode, struct weft_span data, bool fin,
-    bool *begun)
+static int send_data(
+    weft_ws *ws, enum weft_ws_opcode opcode, struct weft_span data, bool fin, bool *begun)
 {
     size_t step = ws->fragment_bytes ? ws->fragment_bytes : SIZE_MAX, done = 0;
     do {
         size_t n = data.len - done < step ? data.len - done : step;
         struct weft_span piece = {n ? data.data + done : NULL, n};
-        int rc = send_frame(ws, *begun ? WEFT_WS_OP_CONTINUATION : opcode,
-            fin && done + n == data.len, piece);
+        int rc = send_frame(
+            ws, *begun ? WEFT_WS_OP_CONTINUATION : opcode, fin && done + n == data.len, piece);
         if (rc < 0)
             return rc;
         *begun = true;

@@ -294,8 +294,8 @@ static void script_start(struct script *s, weft_scope *scope, const char *const 
     CHECK_EQ(weft_go(scope, script_fiber, s), 0);
 }
 
-static int script_ask(weft_http_client *c, struct script *s, const char *method,
-    weft_http_response **ret_response)
+static int script_ask(
+    weft_http_client *c, struct script *s, const char *method, weft_http_response **ret_response)
 {
     weft_http_call call = {.size = sizeof call, .method = method, .url = s->url};
     return weft_http_do(c, &call, ret_response);

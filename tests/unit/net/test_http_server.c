@@ -190,8 +190,9 @@ NET_TEST(pipelining)
 {
     struct stage *t = stage_new(NULL);
     peer_dial(&t->p, t->server.address);
-    peer_send(&t->p, GET("/hello") "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody" GET(
-                         "/chunks") GET("/fixed") "GET /hel");
+    peer_send(
+        &t->p, GET("/hello") "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody" GET(
+                   "/chunks") GET("/fixed") "GET /hel");
     peer_until(&t->p, "\r\n\r\nhello\n");
     peer_until(&t->p, "\r\n\r\n4\r\nbody\r\n0\r\n\r\n");
     peer_until(&t->p, "4\r\none,\r\n4\r\ntwo,\r\n5\r\nthree\r\n0\r\n\r\n");
@@ -282,8 +283,9 @@ NET_TEST(fields_are_checked_and_grow)
 
 NET_TEST(limits)
 {
-    weft_http_serve_opts o = {.limits = {.size = sizeof o.limits, .line_bytes = 200,
-                                  .head_bytes = 1000, .body_bytes = 50}};
+    weft_http_serve_opts o = {
+        .limits = {
+            .size = sizeof o.limits, .line_bytes = 200, .head_bytes = 1000, .body_bytes = 50}};
     struct stage *t = stage_new(&o);
     char line[400];
     memset(line, 'x', sizeof line);
@@ -306,8 +308,8 @@ NET_TEST(limits)
                   "POST /small HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n01234567890"),
         "HTTP/1.1 413 ");
     CHECK_HAS(peer_talk(&t->p, t->server.address, "GET / HTTP/1.1\r\n\r\n"), "HTTP/1.1 400 ");
-    CHECK_HAS(peer_talk(&t->p, t->server.address, "\x16\x03\x01 TLS hello\r\n\r\n"),
-        "HTTP/1.1 400 ");
+    CHECK_HAS(
+        peer_talk(&t->p, t->server.address, "\x16\x03\x01 TLS hello\r\n\r\n"), "HTTP/1.1 400 ");
     CHECK_HAS(peer_talk(&t->p, t->server.address,
                   "POST /body HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
         "HTTP/1.1 400 ");

@@ -6,7 +6,7 @@
  * admin.secret (or a secret drawn at the start, if none is set) in hex. Nothing is stored.
  */
 #include "server/console.h"
-#include "server/http.h"
+#include "server/httppeer.h"
 #include "server/totals.h"
 
 #include <arpa/inet.h>

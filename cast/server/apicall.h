@@ -12,7 +12,7 @@
  */
 #ifndef CAST_APICALL_H
 #define CAST_APICALL_H
-#include "server/http.h"
+#include "server/httppeer.h"
 #include "session/subs.h"
 
 struct api_item {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* httppeer.c - requests of one connection, from bytes to answers; see http.h. */
+/* httppeer.c - requests of one connection, from bytes to answers; see httppeer.h. */
 #include "server/console.h"
-#include "server/http.h"
+#include "server/httppeer.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>

@@ -6,7 +6,7 @@
  * Counts of messages sent are taken when a message is appended for so many subscribers, not when
  * each has got it; what slow or gone subscribers miss of it is in the disconnects.
  */
-#include "server/http.h"
+#include "server/httppeer.h"
 #include "server/totals.h"
 
 #include <stdlib.h>

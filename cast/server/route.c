@@ -6,7 +6,7 @@
  * console move there, but for what `external` brings back (then it is on the main port only).
  */
 #include "server/console.h"
-#include "server/http.h"
+#include "server/httppeer.h"
 
 #include <string.h>
 

@@ -7,7 +7,8 @@
  *        └───┘
  *
  * The body may be refused before it is all sent: a server answers and closes. So when a write fails
- * the answer is looked for before the error is told; whichever there is, the connection is not kept.
+ * the answer is looked for before the error is told; whichever there is, the connection is not
+ * kept.
  *
  * With `expect_continue` the body waits for "100 Continue", or for continue_timeout_ns, since
  * servers exist that do not know it; a final answer instead of it spares the body.

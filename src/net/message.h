@@ -17,7 +17,7 @@
 #define WEFT_NET_MESSAGE_H
 #include <weft/http1.h>
 
-#include "net/stream.h"
+#include "net/netio.h"
 
 enum { WEFT__HTTP_BUF_BYTES = 4096 };
 

@@ -70,7 +70,8 @@ static int closed_by_peer(weft_ws *ws, const struct weft_ws_event *ev)
     return end(ws, ev->code, 0);
 }
 
-/* Reads more, and asks a silent peer whether it is there. Bytes, 0 or an error that ends nothing. */
+/* Reads more, and asks a silent peer whether it is there. Bytes, 0 or an error that ends
+ * nothing. */
 static ssize_t fill(weft_ws *ws, int64_t deadline_ns)
 {
     for (;;) {

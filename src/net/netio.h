@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * stream.h - one connection's bytes: a buffer to read into, reads and writes with a deadline of
+ * netio.h - one connection's bytes: a buffer to read into, reads and writes with a deadline of
  * their own, and the polite way to hang up.
  *
  * weft_read and weft_write know the ambient context only. A server wants a time limit on each wait
@@ -20,8 +20,8 @@
  * Deadlines are points on the monotonic clock, -1 for none.
  * Concurrency: one fiber may read while another writes; two of one kind may not.
  */
-#ifndef WEFT_NET_STREAM_H
-#define WEFT_NET_STREAM_H
+#ifndef WEFT_NET_NETIO_H
+#define WEFT_NET_NETIO_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,7 +47,8 @@ static inline size_t weft__buf_unread(const struct weft__buf *b)
 /** 0 or -ENOMEM. */
 int weft__buf_init(struct weft__buf *b, size_t cap);
 void weft__buf_fini(struct weft__buf *b);
-/** At least twice the room, but at most max. 0, -ENOBUFS it has max already, -ENOMEM. Moves data. */
+/** At least twice the room, but at most max. 0, -ENOBUFS it has max already, -ENOMEM. Moves
+ * data. */
 int weft__buf_grow(struct weft__buf *b, size_t max);
 /** Back to cap bytes if it is larger and nothing is kept or unread. Keeps the large one if there is
  * no memory. */

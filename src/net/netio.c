@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* stream.c - reads and writes with a deadline, buffers, hanging up; stream.h has the picture. */
-#include "net/stream.h"
+/* netio.c - reads and writes with a deadline, buffers, hanging up; netio.h has the picture. */
+#include "net/netio.h"
 
 #include <weft/net.h>
 

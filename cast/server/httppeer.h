@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * http.h - one HTTP connection: a request at a time, routed by its head, answered in order.
+ * httppeer.h - one HTTP connection: a request at a time, routed by its head, answered in order.
  *
  *     HEAD ──head whole──▶ route ──refused──▶ answer, and the next (or the end)
  *                            ├──upgrade──▶ WebSocket
@@ -10,8 +10,8 @@
  * Centrifugo's order: 404, 405, 401, and only then 400 for the body. Requests that follow in the
  * same connection wait in `raw` until the one before is answered.
  */
-#ifndef CAST_HTTP_H
-#define CAST_HTTP_H
+#ifndef CAST_HTTPPEER_H
+#define CAST_HTTPPEER_H
 #include "server/peer.h"
 
 #include <weft/http1.h>

@@ -61,7 +61,7 @@ typedef struct weft_chan weft_chan;
  *   -EINVAL ret_chan is NULL, or elements that large or many cannot be; -ENOMEM.
  * Blocks:    no.
  * Callable:  any fiber or plain thread, with or without a runtime. Not from signal handlers.
- * Cost:      one allocation of 192 bytes and the elements.
+ * Cost:      one allocation: 128 bytes and the elements.
  * Since 0.1. Source: Go spec, "Making slices, maps and channels". See weft_chan_make,
  * weft_chan_free.
  */

@@ -87,6 +87,7 @@
     (__builtin_types_compatible_p(__typeof__(c), weft_chan *) ||                                   \
         __builtin_types_compatible_p(__typeof__(c), const weft_chan *) ||                          \
         (__builtin_classify_type(c) == 13 && sizeof(c) == sizeof(weft_chan *)))
+#define weft_chan_ref(c) weft_chan_ref(WEFT_ANY_CHAN_(c))
 #define weft_chan_close(c) weft_chan_close(WEFT_ANY_CHAN_(c))
 #define weft_chan_free(c) weft_chan_free(WEFT_ANY_CHAN_(c))
 #define weft_chan_len(c) weft_chan_len(WEFT_ANY_CHAN_(c))

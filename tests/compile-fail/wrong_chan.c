@@ -134,7 +134,7 @@ int use(int_chan c, double_chan d, job_chan j, job_ptr_chan p, text_chan t, buff
         else
             weft_recv(c, &v);
     }
-    weft_chan_free(c), weft_chan_free(c.chan), weft_chan_set_name(d, "numbers");
+    weft_chan_ref(c), weft_chan_free(c), weft_chan_free(c.chan), weft_chan_set_name(d, "numbers");
     return (int)(weft_chan_len(c) + weft_chan_cap(d.chan));
 #endif
     return 0;

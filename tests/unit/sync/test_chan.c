@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * test_chan.c - channels: Go's conformance cases (C01 to C07 of the list in the conformance notes:
- * fifo, the blocking table, closed channels, many parties, non-blocking forms), cancellation, nil,
- * sizes. On 1, 2 and 8 workers. Read next: test_chan_life.c.
+ * fifo, the blocking table, closed channels, many parties, non-blocking forms), nil, sizes. On 1, 2 and 8 workers. Read next: test_chan_life.c.
  */
 #include <weft/sugar_chan.h>
 
@@ -215,6 +214,7 @@ static int blocking_table(void *arg)
     weft_chan_close(closed);
     CHECK_EQ(weft_send(full, 7), 0);
 
+    CHECK_EQ(weft_select(WEFT_DEFAULT), -EAGAIN);
     check_blocks(op_send, nil, WEFT__WAIT_CHAN_SEND_NIL);
     check_blocks(op_recv, nil, WEFT__WAIT_CHAN_RECV_NIL);
     check_blocks(op_select_none, nil, WEFT__WAIT_SELECT_EMPTY);

@@ -58,17 +58,45 @@ static int entry_main(void *arg)
     return rc;
 }
 
+/* Workers of a runtime that has ended, for the next. They stay mapped for ever (T3 of timer.c), as
+ * does a smaller lot that was replaced. Only the running runtime touches this. */
+static struct {
+    struct weft__worker *worker;
+    unsigned count;
+} kept;
+
+/* Zeros but for the heap: plain threads may be at its lock. */
+static void worker_clear(struct weft__worker *w)
+{
+    size_t at = offsetof(struct weft__worker, heap), after = at + sizeof w->heap;
+    memset(w, 0, at);
+    memset((char *)w + after, 0, sizeof *w - after);
+}
+
+static int workers_map(struct weft__sched *s)
+{
+    if (s->workers > kept.count) {
+        void *p = mmap(NULL, s->workers * sizeof *s->worker, PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+            return -ENOMEM;
+        kept.worker = p;
+        kept.count = s->workers;
+    }
+    s->worker = kept.worker;
+    return 0;
+}
+
 static int workers_init(struct weft__sched *s)
 {
-    size_t bytes = s->workers * sizeof *s->worker;
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return -ENOMEM;
-    s->worker = p;
+    int rc = workers_map(s);
+    if (rc < 0)
+        return rc;
     for (unsigned i = 0; i < s->workers; i++) {
         struct weft__worker *w = &s->worker[i];
+        worker_clear(w);
         w->index = i;
-        at_store(&w->heap.next_ns, INT64_MAX);
+        weft__timers_open(&w->heap);
         weft__rand_init(&w->rand, i + 1);
     }
     weft__timers_adopt(&s->worker[0].heap);
@@ -236,11 +264,13 @@ int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft
     weft__timer_stop(&s->drain_timer);
     for (unsigned i = 0; s->worker && i < s->workers; i++) {
         weft__stack_cache_flush(&s->worker[i].stacks);
-        if (!left_over) /* a left-over fiber's timer must not wake it in the next runtime */
+        if (left_over)
+            weft__timers_abandon(&s->worker[i].heap);
+        else
             weft__timers_orphan(&s->worker[i].heap);
     }
-    if (!left_over && s->worker)
-        munmap(s->worker, s->workers * sizeof *s->worker);
+    if (left_over)
+        kept.count = 0;
     s->worker = NULL;
     s->workers = 0;
     at_store(&s->running, 0);

@@ -19,6 +19,10 @@
  * T1  heap.next_ns equals root->when_ns, or INT64_MAX; it is written under the lock, read anywhere.
  * T2  timer.heap is non-NULL from start until it is popped; for the locked kind until fn has
  * returned, so that a stop that sees it waits for the lock and thereby for fn.
+ * T3  Of the orphans and worker 0's heap, where plain threads arm, one is open at a time; the other
+ * is closed under its lock when it has been emptied into the first. So no timer comes into a heap
+ * that nobody will look at. A heap's memory is never given back: who chose it may still want its
+ * lock.
  */
 #include <limits.h>
 
@@ -95,17 +99,31 @@ static void remove_locked(struct weft__heap *h, struct weft__timer *t)
     t->child = t->sibling = t->prev = NULL;
 }
 
+/* T3: a runtime that starts or ends is about to say where else. */
+static struct weft__heap *lock_open_heap(struct weft__worker *w)
+{
+    struct weft__worker *volatile *first = &weft__sched.worker;
+    for (;;) {
+        struct weft__worker *of = w ? w : *first;
+        struct weft__heap *h = of ? &of->heap : &orphans;
+        weft__lock(&h->lock);
+        if (__builtin_expect(!h->closed, 1))
+            return h;
+        weft__unlock(&h->lock);
+        weft__cpu_pause();
+    }
+}
+
 void weft__timer_start(struct weft__timer *t, int64_t when_ns)
 {
     struct weft__sched *s = &weft__sched;
     struct weft__mach *m = weft__mach_self();
     struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
-    struct weft__heap *h = w ? &w->heap : s->worker ? &s->worker[0].heap : &orphans;
     WEFT_ASSERT(at_load(&t->heap) == NULL);
     weft__tsan_release(t);
     t->when_ns = when_ns;
     t->child = t->sibling = t->prev = NULL;
-    weft__lock(&h->lock);
+    struct weft__heap *h = lock_open_heap(w);
     at_store(&t->heap, h);
     h->root = meld(h->root, t);
     h->root->prev = h->root->sibling = NULL;
@@ -182,6 +200,8 @@ static void move_all(struct weft__heap *from, struct weft__heap *to)
     }
     publish_locked(from);
     publish_locked(to);
+    from->closed = true;
+    to->closed = false;
     weft__unlock(&to->lock);
     weft__unlock(&from->lock);
 }
@@ -194,6 +214,24 @@ void weft__timers_adopt(struct weft__heap *h)
 void weft__timers_orphan(struct weft__heap *h)
 {
     move_all(h, &orphans);
+}
+
+void weft__timers_abandon(struct weft__heap *h)
+{
+    weft__lock(&h->lock);
+    h->closed = true;
+    weft__unlock(&h->lock);
+    weft__lock(&orphans.lock);
+    orphans.closed = false;
+    weft__unlock(&orphans.lock);
+}
+
+void weft__timers_open(struct weft__heap *h)
+{
+    weft__lock(&h->lock);
+    publish_locked(h);
+    h->closed = false;
+    weft__unlock(&h->lock);
 }
 
 /* ---- sleeping: a locked timer on the sleeper's stack ---- */

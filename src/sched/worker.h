@@ -41,6 +41,7 @@ enum { WEFT__RING = 256, WEFT__POLL_TURNS = 61 };
 struct weft__heap {
     struct weft__lock lock;
     struct weft__timer *root;
+    bool closed;             /* not to arm timers in now (T3 of timer.c) */
     _Atomic int64_t next_ns; /* when of the root; INT64_MAX: empty */
 };
 
@@ -205,6 +206,9 @@ int weft__timers_run(struct weft__heap *h, int64_t now_ns);
 /** A runtime starts: h takes over the timers that none runs. It ends: h's are left to the next. */
 void weft__timers_adopt(struct weft__heap *h);
 void weft__timers_orphan(struct weft__heap *h);
+/** It ends with fibers left over: h's timers must not wake them in the next. */
+void weft__timers_abandon(struct weft__heap *h);
+void weft__timers_open(struct weft__heap *h);
 
 /* mach.c */
 int weft__mach_spawn(void);

@@ -203,13 +203,17 @@ static size_t copy_out(const char *text, size_t limit, char *buf, size_t bytes)
 size_t weft__fiber_name(const struct weft__fiber *f, char *buf, size_t bytes)
 {
     const struct weft__fiber_ext *e = f->ext;
-    return copy_out(e ? e->name : "", WEFT__NAME_BYTES - 1, buf, bytes);
+    weft__tsan_quiet(); /* another fiber's, racy as every dump is */
+    size_t n = copy_out(e ? e->name : "", WEFT__NAME_BYTES - 1, buf, bytes);
+    weft__tsan_loud();
+    return n;
 }
 
 size_t weft__fiber_labels(const struct weft__fiber *f, char *buf, size_t bytes)
 {
     const struct weft__fiber_ext *e = f->ext;
     size_t n = 0;
+    weft__tsan_quiet();
     for (size_t i = 0; e && i < WEFT__LABEL_BYTES - 1 && e->labels[i];) {
         if (n)
             n += copy_out(", ", 2, buf + (n < bytes ? n : 0), n < bytes ? bytes - n : 0);
@@ -220,6 +224,7 @@ size_t weft__fiber_labels(const struct weft__fiber *f, char *buf, size_t bytes)
     }
     if (n == 0 && bytes)
         buf[0] = '\0';
+    weft__tsan_loud();
     return n;
 }
 

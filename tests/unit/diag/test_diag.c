@@ -192,6 +192,9 @@ static int burning_app(void *arg)
 
 TEST(a_running_fiber_shows_its_stack)
 {
+#ifdef WEFT_TSAN_FIBERS
+    test_skip("ThreadSanitizer keeps signals from busy code");
+#endif
     int result = -1;
     for (unsigned w = 1; w <= 2; w++) {
         weft_run_opts o = {.size = sizeof o, .workers = w};

@@ -40,6 +40,7 @@
  */
 #include <errno.h>
 #include <unistd.h>
+#include "base/tsan.h"
 #include "io/loop_impl.h"
 
 static _Atomic(weft_loop_msg *) *next_of(weft_loop_msg *msg)
@@ -83,6 +84,7 @@ weft_loop_msg *weft__loop_queue_pop(struct loop_queue *q)
             return NULL;
     }
     q->head = next;
+    weft__tsan_acquire(q); /* what the poster did before its post */
     return head;
 }
 
@@ -107,6 +109,7 @@ void weft__loop_wake(weft_loop *loop)
 
 void weft_loop_post_list(weft_loop *loop, weft_loop_msg *first, weft_loop_msg *last)
 {
+    weft__tsan_release(&loop->queue);
     push(&loop->queue, first, last);
     weft__loop_wake(loop);
 }

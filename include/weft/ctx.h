@@ -233,7 +233,7 @@ WEFT_API int weft_ctx_err(const weft_ctx *c);
  * Returns as weft_ctx_err.
  * Blocks:    never.
  * Callable:  any fiber or plain thread.
- * Cost:      two loads while nothing has happened.
+ * Cost:      four loads.
  * Since 0.1. See weft_ctx_err.
  */
 WEFT_API int weft_ctx_check(void);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * test_chan.c - channels: Go's conformance cases (C01 to C07 of the list in the conformance notes:
- * fifo, the blocking table, closed channels, many parties, non-blocking forms), nil, sizes. On 1, 2 and 8 workers. Read next: test_chan_life.c.
+ * fifo, the blocking table, closed channels, many parties, non-blocking forms), nil, sizes. On 1, 2
+ * and 8 workers. Read next: test_chan_life.c.
  */
 #include <weft/sugar_chan.h>
 

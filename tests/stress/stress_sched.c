@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * stress_sched.c - the scheduler under storms, on 1 to 8 workers: parks against wakers and the ends of
- * contexts, fibers that come and go on stacks of all classes, hogs and blocking calls beside
+ * stress_sched.c - the scheduler under storms, on 1 to 8 workers: parks against wakers and the ends
+ * of contexts, fibers that come and go on stacks of all classes, hogs and blocking calls beside
  * channels, one runtime after another.
  *
  * storm   parties (fibers, and two plain threads) wait at random gates, wake one or all at a gate,
@@ -11,8 +11,8 @@
  *         number there afterwards; it may start others.
  * mixed   numbers go round a ring of channels while hogs compute for longer than a slice and others
  *         sit in blocking calls; none may be lost, doubled or altered.
- * runs    weft_run again and again, with different numbers of workers, and a plain thread that calls
- *         in all the while.
+ * runs    weft_run again and again, with different numbers of workers, and a plain thread that
+ *         calls in all the while.
  */
 #include <pthread.h>
 #include <time.h>
@@ -22,7 +22,7 @@
 #include <weft/scope.h>
 #include <weft/sugar_chan.h>
 
-#include "../unit/sync/sync_test.h"
+#include "unit/sync/sync_test.h"
 #include "sync/waiter.h"
 
 static int64_t until_ns;

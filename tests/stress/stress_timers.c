@@ -3,9 +3,9 @@
  * stress_timers.c - timers started, stopped and fired from many threads at once.
  *
  * heap_*: the heap alone, under plain threads (so a ThreadSanitizer build of the library sees it):
- * some start and stop timers of both kinds, two run the heap. Each start must end in exactly one of:
- * a stop that returned true, or a firing; and a stop that returned false has waited for the firing if
- * the timer is of the locked kind (T2 of timer.c).
+ * some start and stop timers of both kinds, two run the heap. Each start must end in exactly one
+ * of: a stop that returned true, or a firing; and a stop that returned false has waited for the
+ * firing if the timer is of the locked kind (T2 of timer.c).
  *
  * across_runs: plain threads sleep and arm timers while runtimes start and end under them: no timer
  * is lost between two runtimes, and none comes early.
@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "../unit/sync/sync_test.h"
+#include "unit/sync/sync_test.h"
 #include "sched/worker.h"
 
 enum { THREADS = 3, RUNNERS = 2, TIMERS = 200 };

@@ -19,11 +19,11 @@ static unsigned ceil_div(long long a, long long b)
 }
 
 /* "max 100000" or "150000 100000"; 0: no limit. */
-static unsigned quota_v2(const char *dir)
+static unsigned quota_v2(const char *root, const char *dir)
 {
-    char path[600];
+    char path[1024];
     long long quota, period;
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", dir);
+    snprintf(path, sizeof path, "%s%s/cpu.max", root, dir);
     FILE *f = fopen(path, "re");
     if (!f)
         return 0;
@@ -44,18 +44,21 @@ static long long read_number(const char *path)
     return v;
 }
 
-static unsigned quota_v1(void)
+static unsigned quota_v1(const char *root)
 {
-    long long quota = read_number("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-    long long period = read_number("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+    char path[1024];
+    snprintf(path, sizeof path, "%s/cpu/cpu.cfs_quota_us", root);
+    long long quota = read_number(path);
+    snprintf(path, sizeof path, "%s/cpu/cpu.cfs_period_us", root);
+    long long period = read_number(path);
     return quota > 0 && period > 0 ? ceil_div(quota, period) : 0;
 }
 
-static unsigned quota(void)
+unsigned weft__cpus_quota(const char *root, const char *groups)
 {
     char dir[512] = "", line[600];
-    unsigned best = quota_v1();
-    FILE *f = fopen("/proc/self/cgroup", "re");
+    unsigned best = quota_v1(root);
+    FILE *f = fopen(groups, "re");
     if (!f)
         return best;
     while (fgets(line, sizeof line, f))
@@ -63,7 +66,7 @@ static unsigned quota(void)
             snprintf(dir, sizeof dir, "%.*s", (int)strcspn(line + 3, "\n"), line + 3);
     fclose(f);
     for (;;) {
-        unsigned q = quota_v2(strcmp(dir, "/") == 0 ? "" : dir);
+        unsigned q = quota_v2(root, strcmp(dir, "/") == 0 ? "" : dir);
         if (q && (!best || q < best))
             best = q;
         char *slash = strrchr(dir, '/');
@@ -76,7 +79,7 @@ static unsigned quota(void)
 unsigned weft__cpus(void)
 {
     cpu_set_t set;
-    unsigned n = 1, q = quota();
+    unsigned n = 1, q = weft__cpus_quota("/sys/fs/cgroup", "/proc/self/cgroup");
     if (sched_getaffinity(0, sizeof set, &set) == 0)
         n = (unsigned)CPU_COUNT(&set);
     if (q && q < n)

@@ -3,6 +3,7 @@
  * its invariants. */
 #include "base/lock.h"
 
+#include "arch/arch.h"
 #include "base/futex.h"
 
 enum { SPINS = 100 };
@@ -14,7 +15,7 @@ void weft__lock_slow(struct weft__lock *l)
         if (at_load_rlx(&l->word) == 0 &&
             at_cas(&l->word, &free_word, 1)) /* [mo:alone: a hint; the CAS decides] */
             return;
-        __builtin_ia32_pause();
+        weft__cpu_pause();
     }
     while (at_xchg(&l->word, 2) != 0)
         weft__futex_wait(&l->word, 2, -1);

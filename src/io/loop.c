@@ -44,19 +44,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 #include "base/alloc.h"
+#include "base/futex.h"
 #include "io/loop_impl.h"
 
 static _Thread_local weft_loop *self;
-
-static int64_t clock_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * WEFT_SEC + ts.tv_nsec;
-}
 
 /* ---- the table of records ---- */
 
@@ -256,7 +249,8 @@ static int64_t wait_limit(const weft_loop *loop, int64_t limit_ns)
 {
     if (limit_ns == 0 || loop->deferred || !link_empty(&loop->again) || loop->fds_freed)
         return 0;
-    int64_t timer = loop->wheel.count ? weft__loop_wheel_timeout(&loop->wheel, clock_ns()) : -1;
+    int64_t timer =
+        loop->wheel.count ? weft__loop_wheel_timeout(&loop->wheel, weft__clock_ns()) : -1;
     if (limit_ns < 0 || (timer >= 0 && timer < limit_ns))
         return timer;
     return limit_ns;
@@ -285,7 +279,7 @@ static int turn(weft_loop *loop, int64_t limit_ns)
     if (rc < 0)
         return rc;
     loop_count(&loop->stats.turns, 1);
-    loop->now_ns = clock_ns();
+    loop->now_ns = weft__clock_ns();
     weft__loop_wheel_run(loop);
     deliver_messages(loop, false);
     deliver_again(loop);
@@ -317,7 +311,7 @@ static int adopt(weft_loop *loop)
     if (rc < 0)
         return rc;
     loop->owner = pthread_self();
-    loop->now_ns = clock_ns();
+    loop->now_ns = weft__clock_ns();
     at_store(&loop->owned, true);
     return 0;
 }
@@ -523,7 +517,7 @@ int weft_loop_new(const weft_loop_opts *opts, weft_loop **ret_loop)
     link_init(&loop->listeners);
     link_init(&loop->dead);
     loop->deferred_end = &loop->deferred;
-    loop->now_ns = clock_ns();
+    loop->now_ns = weft__clock_ns();
     weft__loop_wheel_init(&loop->wheel, loop->now_ns);
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->wake_fd < 0) {
@@ -577,7 +571,7 @@ int64_t weft_loop_now_ns(const weft_loop *loop)
 
 int64_t weft_loop_update_now(weft_loop *loop)
 {
-    return loop->now_ns = clock_ns();
+    return loop->now_ns = weft__clock_ns();
 }
 
 const char *weft_loop_backend(const weft_loop *loop)

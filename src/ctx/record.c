@@ -24,6 +24,7 @@ static struct weft__fiber_ext *ext_new(void)
     weft__leave();
     if (!e && !(e = weft__alloc(sizeof *e)))
         return NULL;
+    weft__tsan_acquire(e); /* the fiber that had it before */
     memset(e, 0, sizeof *e);
     return e;
 }
@@ -31,6 +32,7 @@ static struct weft__fiber_ext *ext_new(void)
 static void ext_give_inside(struct weft__fiber_ext *e)
 {
     e->name[0] = e->labels[0] = '\0';
+    weft__tsan_release(e);
     weft__lock(&pool_lock);
     e->next = pool;
     pool = e;

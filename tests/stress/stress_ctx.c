@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * stress_ctx.c - scopes, contexts, timers and panics in random trees of fibers, ended from every side.
+ * stress_ctx.c - scopes, contexts, timers and panics in random trees of fibers, ended anyhow.
  *
- * Each fiber draws what it does next: opens a scope and starts children, waits under a time limit, shields
- * itself, cancels a relative, panics under a try, starts a detached fiber, plays with timers. A tree is
- * over when its scopes are joined; then the counts of births and ends must be equal. A lost wake-up shows
- * as a hang, a wrong life as a sanitizer's report.
+ * Each fiber draws what it does next: opens a scope and starts children, waits under a time limit,
+ * shields itself, cancels a relative, panics under a try, starts a detached fiber, plays with
+ * timers. A tree is over when its scopes are joined; then the counts of births and ends must be
+ * equal. A lost wake-up shows as a hang, a wrong life as a sanitizer's report.
  */
 #include <pthread.h>
 

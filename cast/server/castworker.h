@@ -41,8 +41,8 @@ struct server {
     int64_t started_ns;            /* CLOCK_MONOTONIC */
     char uid[37];
     char node_name[300];
-    char admin_secret[65]; /* signs the console's tokens */
-    bool admin_open;       /* admin.insecure: loopback only */
+    char admin_secret[257]; /* signs the console's tokens */
+    bool admin_open;        /* admin.insecure: loopback only */
     _Atomic uint64_t connections;
     _Atomic uint64_t rate; /* second << 32 | connections in it */
     _Atomic uint32_t draining_left;

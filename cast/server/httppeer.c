@@ -465,10 +465,8 @@ bool httppeer_read(struct peer *p)
             return wspeer_read(p);
         if (p->mode != PEER_HTTP)
             return true;
-        if (h->stage == HTTP_WORKING && h->raw_bytes > RAW_AHEAD) {
-            p->read_again = true;
-            return true;
-        }
+        if (h->stage == HTTP_WORKING && h->raw_bytes > RAW_AHEAD)
+            return true; /* the answer calls back for what raw holds */
         ssize_t n = weft_loop_recv(w->shard.loop, &p->sink.io, w->buf, WORKER_BUF_BYTES);
         if (n == -EAGAIN)
             return true;

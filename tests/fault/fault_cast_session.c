@@ -185,7 +185,8 @@ TEST(a_life_with_the_nth_allocation_failing)
     struct cast_config *cfg;
     struct cast_config_error err;
     struct cast_config_source src = {0};
-    CHECK_MSG(cast_config_load_text(text, sizeof text - 1, "json", &src, &cfg, &err) == 0, "%s", err.text);
+    int rc = cast_config_load_text(text, sizeof text - 1, "json", &src, &cfg, &err);
+    CHECK_MSG(rc == 0, "%s", err.text);
     CHECK(live_once(cfg)); /* fills what libraries keep for ever */
     long before = live, n = 0;
     bool passed = false;

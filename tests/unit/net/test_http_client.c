@@ -593,6 +593,65 @@ NET_TEST(a_limit_of_connections_to_one_host)
     CHECK_EQ(server_stop(&s), 0);
 }
 
+/* ---- the budget ---- */
+
+static _Atomic long allocations;
+
+static void *counted_alloc(void *arg, size_t bytes)
+{
+    (void)arg;
+    atomic_fetch_add(&allocations, 1);
+    return malloc(bytes);
+}
+
+static void *counted_resize(void *arg, void *p, size_t bytes)
+{
+    (void)arg;
+    atomic_fetch_add(&allocations, 1);
+    return realloc(p, bytes);
+}
+
+static void uncounted_release(void *arg, void *p)
+{
+    (void)arg;
+    free(p);
+}
+
+static int hello(weft_http_request *req, weft_http_reply *reply, void *arg)
+{
+    (void)req, (void)arg;
+    return weft_http_reply_text(reply, 200, "hello");
+}
+
+static int budget_app(void *arg)
+{
+    struct server s;
+    weft_http_response *r;
+    char buf[16];
+    (void)arg;
+    server_start(&s, hello, NULL, NULL);
+    weft_http_client *c = new_client(NULL);
+    long before = 0;
+    for (int i = 0; i < 110; i++) {
+        if (i == 10)
+            before = allocations;
+        CHECK_EQ(ask(c, &s, "GET", "/", NULL, &r), 0);
+        CHECK_EQ(weft_http_response_read(r, buf, sizeof buf), 5);
+        CHECK_EQ(weft_http_response_read(r, buf, sizeof buf), 0);
+        weft_http_response_close(r);
+    }
+    CHECK_EQ(allocations, before); /* neither side allocates on a kept connection */
+    weft_http_client_free(c);
+    return server_stop(&s);
+}
+
+TEST(a_request_on_a_kept_connection_allocates_nothing)
+{
+    weft_allocator a = {sizeof a, counted_alloc, counted_resize, uncounted_release, NULL};
+    CHECK_EQ(weft_set_allocator(&a), 0);
+    rig_run(1, budget_app);
+}
+
 static void free_with_open_response(void)
 {
     struct weft_http_response *r;

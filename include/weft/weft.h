@@ -3,8 +3,8 @@
  * weft/weft.h - all of weft that most programs use, in one include.
  *
  * Reading order: fiber.h and scope.h (start and join), chan.h and select.h (talk), ctx.h (end in
- * time), then the rest. Headers for special needs are included by name: weft/loop.h, weft/http1.h,
- * weft/wsproto.h and others.
+ * time), then the rest. Headers for special needs are included by name: weft/http.h, weft/ws.h,
+ * weft/loop.h, weft/http1.h, weft/wsproto.h and others.
  */
 #ifndef WEFT_WEFT_H
 #define WEFT_WEFT_H

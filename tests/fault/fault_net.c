@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fault_net.c - HTTP and WebSockets when the n-th allocation fails, on whichever side: the call ends
- * with an error, nothing hangs, and the server serves the next one.
+ * fault_net.c - HTTP and WebSockets when the n-th allocation fails, on whichever side: the call
+ * ends with an error, nothing hangs, and the server serves the next one.
  */
 #include <stdatomic.h>
 #include <weft/ws.h>

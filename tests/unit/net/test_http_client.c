@@ -350,7 +350,8 @@ NET_TEST(a_closed_connection_is_noticed_beforehand)
 NET_TEST(strange_answers)
 {
     static const char *const answers[] = {
-        "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" OK_ANSWER,
+        ("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+         "HTTP/1.1 100 Continue\r\n\r\n" OK_ANSWER),
         "nonsense\r\nclose\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nshort",
         "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end",

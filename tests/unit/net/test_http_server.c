@@ -10,8 +10,7 @@
 /* What the handlers and the tests tell each other. */
 struct site {
     weft_sema entered, leave;
-    _Atomic int calls;
-    int last;
+    _Atomic int calls, last;
 };
 
 static void site_init(struct site *s)

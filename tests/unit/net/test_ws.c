@@ -9,11 +9,17 @@
 struct site {
     weft_ws_opts opts;
     bool in_parts;
-    _Atomic int served;
-    int result, code;
+    weft_mutex order; /* what a test did before it dialled happens-before its handler */
+    _Atomic int result, code;
     char reason[128], protocol[64];
     weft_sema ended;
 };
+
+static void in_order(struct site *s)
+{
+    weft_mutex_lock(&s->order);
+    weft_mutex_unlock(&s->order);
+}
 
 static int echo_parts(weft_ws *ws)
 {
@@ -43,6 +49,7 @@ static int handler(weft_http_request *req, weft_http_reply *reply, void *arg)
     struct weft_span reason;
     weft_ws *ws;
     (void)reply;
+    in_order(s);
     int rc = weft_ws_accept(req, &s->opts, &ws);
     if (rc < 0) {
         s->result = rc;
@@ -57,7 +64,6 @@ static int handler(weft_http_request *req, weft_http_reply *reply, void *arg)
     if (rc == -ECANCELED)
         s->code = weft_ws_close(ws, WEFT_WS_GOING_AWAY, "stopping");
     weft_ws_free(ws);
-    atomic_fetch_add(&s->served, 1);
     weft_sema_release(&s->ended, 1);
     return rc;
 }
@@ -96,6 +102,7 @@ static void await_end(struct stage *t)
 static weft_ws *dial(struct stage *t, const weft_ws_opts *opts)
 {
     weft_ws *ws;
+    in_order(&t->site);
     int rc = weft_ws_dial(t->url, opts, &ws);
     CHECK_MSG(rc == 0, "dial: %d", rc);
     return ws;
@@ -205,6 +212,7 @@ static void frame(struct peer *p, unsigned first, const char *payload, size_t n)
 
 static void raw_open(struct stage *t)
 {
+    in_order(&t->site);
     peer_dial(&t->p, t->server.address);
     peer_send(&t->p, upgrade);
     peer_send(&t->p, "\r\n");

@@ -218,6 +218,9 @@ static void deadlock(void)
 }
 TEST(deadlock_prints_every_stack)
 {
+#ifdef WEFT_TSAN_FIBERS
+    test_skip("ThreadSanitizer has a thread of its own");
+#endif
     EXPECT_DEATH(deadlock, "    deadlock_app\n");
 }
 

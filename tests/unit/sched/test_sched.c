@@ -514,6 +514,9 @@ static void deadlocked(void)
 }
 TEST(global_deadlock_ends_the_process)
 {
+#ifdef WEFT_TSAN_FIBERS
+    test_skip("ThreadSanitizer has a thread of its own");
+#endif
     EXPECT_DEATH(deadlocked, "all fibers are asleep - deadlock!");
 }
 
@@ -569,6 +572,9 @@ static int idle_seconds(void *arg)
 
 TEST(an_idle_program_sleeps)
 {
+#ifdef WEFT_TSAN_FIBERS
+    test_skip("ThreadSanitizer has a thread of its own");
+#endif
     int switches = run(2, idle_seconds, NULL);
     CHECK_MSG(switches < 15, "%d voluntary switches in three idle seconds", switches);
 }

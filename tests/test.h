@@ -8,7 +8,8 @@
  *
  *     ok 1 - name          not ok 2 - name          ok 3 - name # SKIP reason
  *
- * Usage: PROG [--list] [CASE ...].  WEFT_TEST_TIMEOUT (seconds, default 60) bounds one case.
+ * Usage: PROG [--list] [CASE ...].  WEFT_TEST_TIMEOUT (seconds; default 60, and three times
+ * WEFT_STRESS_SECONDS more) bounds one case.
  * EXPECT_DEATH runs a function in a further child and checks how it ended and what it wrote to
  * standard error.
  */

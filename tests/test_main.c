@@ -170,7 +170,7 @@ int main(int argc, char **argv)
 {
     int count = 0, index = 0, failed = 0;
     const char *t = getenv("WEFT_TEST_TIMEOUT"), *s = getenv("WEFT_SEED");
-    int timeout_s = t ? atoi(t) : 60;
+    int timeout_s = t ? atoi(t) : 60 + 3 * test_stress_seconds();
     if (s)
         seed = strtoull(s, NULL, 0);
     else if (getrandom(&seed, sizeof seed, 0) != sizeof seed)

@@ -188,10 +188,10 @@ static int storm_app(void *arg)
                 pthread_create(&t[i - PARTIES + STRANGERS], NULL, storm_stranger, &parties[i]), 0);
     }
     while (at_load(&storm.live) > 0) {
-        nap(1000000);
+        nap(200000); /* all of them may be waiting */
         weft__enter();
-        for (int g = 0; g < GATES && over(); g++)
-            gate_wake(&storm.gate[g], PARTIES);
+        for (int g = 0; g < GATES; g++)
+            gate_wake(&storm.gate[g], over() ? PARTIES : 1);
         weft__leave();
     }
     for (int i = 0; i < STRANGERS; i++)

@@ -31,11 +31,7 @@ _Static_assert(sizeof(struct block) <= sizeof(weft_ctx_block), "weft_ctx_block i
 
 struct weft_ctx *weft__ctx_of(const struct weft__fiber *f)
 {
-    struct weft_ctx *c = f->ctx;
-    if (c)
-        return c;
-    c = f->flags & WEFT__F_THREAD ? at_load(&weft__ctx_root) : NULL;
-    return c ? c : &weft__ctx_background;
+    return f->ctx ? f->ctx : &weft__ctx_background;
 }
 
 weft_ctx *weft_ctx_current(void)

@@ -24,7 +24,7 @@
 
 struct birth {
     struct weft__scope *scope;
-    struct weft_ctx *ctx; /* detached: to inherit */
+    struct weft_ctx *ctx; /* detached: to inherit; NULL: the root (a plain thread's fibers) */
     struct weft__fiber_ext *ext;
 };
 
@@ -38,10 +38,12 @@ static void born_in_scope(struct weft__fiber *f, void *arg)
 static void born_detached(struct weft__fiber *f, void *arg)
 {
     struct birth *b = arg;
+    struct weft_ctx *root = at_load(&weft__ctx_root); /* weft__spawn holds the runtime meanwhile */
+    struct weft_ctx *c = b->ctx ? b->ctx : root;
     f->ext = b->ext;
-    if (b->ctx != at_load(&weft__ctx_root))
-        weft_ctx_ref(b->ctx);
-    weft__ctx_adopt(b->ctx, f);
+    if (c != root)
+        weft_ctx_ref(c);
+    weft__ctx_adopt(c, f);
 }
 
 static void exit_detached(struct weft__fiber *f, int result)
@@ -62,7 +64,7 @@ static int start(weft_scope *scope, struct weft__spawn *s, const weft_fiber_opts
         rc = weft__record_for_child(me, o, &b.ext);
     weft__enter();
     b.scope = i;
-    b.ctx = weft__ctx_of(me);
+    b.ctx = me->flags & WEFT__F_THREAD ? me->ctx : weft__ctx_of(me);
     s->prepare = i ? born_in_scope : born_detached;
     s->on_exit = i ? weft__scope_exit : exit_detached;
     s->prepare_arg = &b;

@@ -9,20 +9,23 @@
 #include <weft/http1.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/futex.h"
 #include "diag/dump.h"
 #include "diag/metrics.h"
 #include "io/resolve.h"
 #include "sched/sched.h"
 
+static const int64_t LIMIT_NS =
+    5000000000; /* for the whole request, and again for the whole answer */
 static _Atomic int listener = -1;
 
 static const char index_page[] =
@@ -31,8 +34,25 @@ static const char index_page[] =
     "<li><a href=\"/debug/pprof/goroutine?debug=2\">fibers, one by one</a>"
     "<li><a href=\"/metrics\">metrics</a></ul>\n";
 
-static void answer(
-    int fd, int code, const char *type, const struct weft__text *body, bool head_only)
+static bool ready_by(int fd, short events, int64_t deadline_ns)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+    int64_t left = deadline_ns - weft__clock_ns();
+    return left > 0 && poll(&p, 1, (int)(left / 1000000) + 1) > 0;
+}
+
+static void send_by(int fd, const char *data, size_t len, int64_t deadline_ns)
+{
+    for (size_t done = 0; done < len && ready_by(fd, POLLOUT, deadline_ns);) {
+        ssize_t n = send(fd, data + done, len - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return;
+        done += n > 0 ? (size_t)n : 0;
+    }
+}
+
+static void answer(int fd, int code, const char *type, const struct weft__text *body,
+    bool head_only, int64_t deadline_ns)
 {
     char head[512];
     struct weft_http1_writer w;
@@ -42,9 +62,9 @@ static void answer(
     weft_http1_write_number(&w, "Content-Length", body->len);
     ssize_t n = weft_http1_write_end(&w);
     if (n > 0)
-        weft__text_write(&(struct weft__text){.data = head, .len = (size_t)n}, fd);
+        send_by(fd, head, (size_t)n, deadline_ns);
     if (!head_only)
-        weft__text_write(body, fd);
+        send_by(fd, body->data, body->len, deadline_ns);
 }
 
 static int page(const struct weft_http1_head *h, struct weft__text *t, const char **ret_type)
@@ -79,9 +99,10 @@ static void serve(int fd)
     struct weft_http1_head h;
     struct weft__text t = {0};
     const char *type = "text/plain";
+    int64_t deadline_ns = weft__clock_ns() + LIMIT_NS;
     weft_http1_request_init(&h, NULL);
-    while (
-        parsed == -EAGAIN && len < sizeof buf && (n = read(fd, buf + len, sizeof buf - len)) > 0) {
+    while (parsed == -EAGAIN && len < sizeof buf && ready_by(fd, POLLIN, deadline_ns) &&
+           (n = read(fd, buf + len, sizeof buf - len)) > 0) {
         len += (size_t)n;
         parsed = weft_http1_head_parse(&h, buf, len);
     }
@@ -93,7 +114,7 @@ static void serve(int fd)
         code = page(&h, &t, &type);
     else
         weft__text_add(&t, "GET only\n");
-    answer(fd, code, type, &t, head_only);
+    answer(fd, code, type, &t, head_only, weft__clock_ns() + LIMIT_NS);
     weft__text_free(&t);
 }
 
@@ -108,9 +129,6 @@ static void *server_main(void *arg)
                 usleep(100000); /* no event tells when a descriptor is free again */
             continue;
         }
-        struct timeval limit = {.tv_sec = 5};
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
         serve(fd);
         shutdown(fd, SHUT_WR);
         close(fd);

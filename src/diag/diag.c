@@ -100,7 +100,8 @@ static void quit_install(void)
     pthread_t t;
     sigset_t all, before;
     if ((wish && strcmp(wish, "0") == 0) || sigaction(SIGQUIT, NULL, &old) < 0 ||
-        old.sa_handler != SIG_DFL)
+        (old.sa_handler != SIG_DFL &&
+            old.sa_handler != SIG_IGN)) /* ignored: a shell's background job */
         return;
     quit_fd = eventfd(0, EFD_CLOEXEC);
     if (quit_fd < 0)

@@ -130,11 +130,11 @@ static void record_init(struct weft__fiber *f, const struct weft__spawn *s)
     f->flags = s->flags;
 }
 
-int weft__spawn(const struct weft__spawn *s, struct weft__fiber **ret_fiber)
+static int spawn(
+    const struct weft__spawn *s, struct weft__worker *w, struct weft__fiber **ret_fiber)
 {
     struct weft__sched *k = &weft__sched;
     struct weft__mach *m = weft__mach_self();
-    struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
     struct weft__fiber *f;
     if (__builtin_expect(!at_load(&k->running) || at_load(&k->stopping), 0))
         return -ESHUTDOWN;
@@ -175,6 +175,19 @@ int weft__spawn(const struct weft__spawn *s, struct weft__fiber **ret_fiber)
     if (s->relieve && w && weft__ring_full(w) && !(m->t.cur->flags & WEFT__F_IDLE))
         weft__requeue_global(m->t.cur);
     return 0;
+}
+
+int weft__spawn(const struct weft__spawn *s, struct weft__fiber **ret_fiber)
+{
+    struct weft__mach *m = weft__mach_self();
+    struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
+    if (w)
+        return spawn(s, w, ret_fiber);
+    if (!weft__hold()) /* a plain thread's start must not fall between the last fiber and the end */
+        return -ESHUTDOWN;
+    int rc = spawn(s, NULL, ret_fiber);
+    weft__release();
+    return rc;
 }
 
 void weft__fiber_finish(int result)

@@ -32,14 +32,32 @@ extern void *__cxa_get_globals(void) __attribute__((weak));
 
 struct weft__mach *weft__mach_new(void)
 {
-    struct weft__mach *m =
-        mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (m == MAP_FAILED)
-        return NULL;
+    struct weft__sched *s = &weft__sched;
+    weft__lock(&s->lock);
+    struct weft__mach *m = s->free_machs;
+    if (m)
+        s->free_machs = m->all_next;
+    weft__unlock(&s->lock);
+    if (m) {
+        memset(m, 0, sizeof *m);
+    } else {
+        m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (m == MAP_FAILED)
+            return NULL;
+    }
     m->idle.flags = WEFT__F_IDLE;
     m->gathered_tail = &m->gathered;
     m->t.cur = &m->idle;
     return m;
+}
+
+void weft__mach_free(struct weft__mach *m)
+{
+    struct weft__sched *s = &weft__sched;
+    weft__lock(&s->lock);
+    m->all_next = s->free_machs;
+    s->free_machs = m;
+    weft__unlock(&s->lock);
 }
 
 static int *errno_address(void)
@@ -133,7 +151,7 @@ int weft__mach_spawn(void)
         *p = m->all_next;
         s->machs--;
         weft__unlock(&s->lock);
-        munmap(m, sizeof *m);
+        weft__mach_free(m);
     }
     return -rc;
 }
@@ -228,7 +246,7 @@ static void foreign_end(void *arg)
     if (!m->service)
         at_sub(&weft__sched.foreign, 1);
     weft__mach_unbind(m);
-    munmap(m, sizeof *m);
+    weft__mach_free(m);
 }
 
 static void foreign_key_make(void)

@@ -116,6 +116,7 @@ static void signal_hog(struct weft__mach *m)
         at_add(&s->forgone, 1);
         return;
     }
+    at_store(&m->expected, 1);
     weft__syscall(SYS_tgkill, getpid(), m->tid, s->preempt_signal, 0, 0, 0);
 }
 
@@ -130,6 +131,8 @@ static void watch(struct weft__worker *w, int64_t now)
         w->phase = PHASE_NONE;
         return;
     }
+    if (at_load(&s->idle) > 0 && at_load(&w->next))
+        weft__wake_one(); /* a hand-off waits behind a fiber that runs on: let an idle worker take it */
     bool said = at_load(&m->blocking);
     if (!said && now - w->seen_since_ns < SLICE_NS / 2)
         return;
@@ -276,6 +279,15 @@ bool weft__mach_sample(struct weft__mach *m, uintptr_t *ret_pc, uintptr_t *ret_f
     return answered;
 }
 
+/* Not ours: somebody else uses the same signal, and had a handler before us. */
+static void pass_on(int sig, siginfo_t *info, void *uc)
+{
+    if (old_action.sa_flags & SA_SIGINFO)
+        old_action.sa_sigaction(sig, info, uc);
+    else if (old_action.sa_handler != SIG_DFL && old_action.sa_handler != SIG_IGN)
+        old_action.sa_handler(sig);
+}
+
 static void handler(int sig, siginfo_t *info, void *uc)
 {
     struct weft__sched *s = &weft__sched;
@@ -284,13 +296,13 @@ static void handler(int sig, siginfo_t *info, void *uc)
         answer_sample(m, uc);
         return;
     }
-    struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
-    if (!m || m->foreign || !w || at_load(&m->t.in_rt) || m->t.cur->flags & WEFT__F_IDLE ||
-        info->si_pid != getpid()) { /* M3 */
-        if (old_action.sa_flags & SA_SIGINFO && info->si_pid != getpid())
-            old_action.sa_sigaction(sig, info, uc);
+    if (!m || !at_xchg(&m->expected, 0)) {
+        pass_on(sig, info, uc);
         return;
     }
+    struct weft__worker *w = weft__mach_worker(m);
+    if (m->foreign || !w || at_load(&m->t.in_rt) || m->t.cur->flags & WEFT__F_IDLE) /* M3 */
+        return;
     int saved = *m->errno_at;
     at_store(&m->t.in_rt, 1);
     at_compiler_fence();

@@ -10,6 +10,8 @@
 #include "sched/overflow.h"
 
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/fatal.h"
@@ -17,6 +19,7 @@
 #include "sched/worker.h"
 
 static struct sigaction old_segv, old_bus;
+static bool installed; /* WEFT_OVERFLOW=0 leaves the program's own handlers alone */
 
 static void pass_on(int sig, siginfo_t *info, void *uc, struct sigaction *old)
 {
@@ -48,6 +51,10 @@ static void on_fault(int sig, siginfo_t *info, void *uc)
 
 void weft__overflow_install(void)
 {
+    const char *wish = getenv("WEFT_OVERFLOW");
+    installed = !(wish && strcmp(wish, "0") == 0);
+    if (!installed)
+        return;
     struct sigaction sa = {
         .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     sigemptyset(&sa.sa_mask);
@@ -57,6 +64,9 @@ void weft__overflow_install(void)
 
 void weft__overflow_uninstall(void)
 {
+    if (!installed)
+        return;
+    installed = false;
     sigaction(SIGSEGV, &old_segv, NULL);
     sigaction(SIGBUS, &old_bus, NULL);
 }

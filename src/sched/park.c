@@ -44,9 +44,13 @@ static void enqueue(struct weft__mach *m, struct weft__fiber *f, bool hand_off)
             m->gathered_tail = &f->next;
             return;
         }
+        bool held = weft__hold(); /* f may run, end, and be the last of its run, while we wake */
         weft__global_push(f);
         at_fence();
-        weft__wake_for_surplus();
+        if (held) {
+            weft__wake_for_surplus();
+            weft__release();
+        }
         return;
     }
     if (hand_off) {

@@ -194,7 +194,7 @@ static void services_stop(struct weft__sched *s, struct weft__mach *self)
             at = &(*at)->all_next;
         *at = m->all_next;
         weft__unlock(&s->lock);
-        munmap(m, sizeof *m);
+        weft__mach_free(m);
     }
     if (s->preempt)
         weft__preempt_uninstall();
@@ -217,16 +217,18 @@ static int run_here(struct weft__sched *s, const struct weft__spawn *entry)
     s->machs++;
     weft__unlock(&s->lock);
     weft__mach_take_worker(self);
+    at_store(&s->running, WEFT__RUNS);
     int rc = weft__spawn(entry, NULL);
     if (rc == 0)
         weft__mach_loop(self);
     weft__stop_everyone(); /* empties the idle list, before any thread's record goes */
+    weft__await_holds();
     services_stop(s, self);
     weft__tsan_acquire(s);
     weft__tsan_loud();
     weft__mach_unbind(self);
     weft__tls_thread = before;
-    munmap(self, sizeof *self);
+    weft__mach_free(self);
     return rc;
 }
 
@@ -240,7 +242,7 @@ int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft
     uint32_t stopped = 0;
     if (t && !(t->cur->flags & WEFT__F_THREAD))
         return -EDEADLK;
-    if (!at_cas(&s->running, &stopped, 1))
+    if (!at_cas(&s->running, &stopped, WEFT__STARTS))
         return -EBUSY;
     state_reset(s);
     options_take(s, opts ? opts : &none);
@@ -298,9 +300,11 @@ void weft__stats_read(struct weft__stats *ret)
     struct weft__sched *s = &weft__sched;
     uint64_t slots;
     int64_t live = 0;
+    struct weft__worker *first = *(struct weft__worker *volatile *)&s->worker;
+    unsigned workers = first ? s->workers : 0; /* the run may end meanwhile: H3 of hold.c */
     memset(ret, 0, sizeof *ret);
-    for (unsigned i = 0; i < s->workers; i++) {
-        struct weft__worker *w = &s->worker[i];
+    for (unsigned i = 0; i < workers; i++) {
+        struct weft__worker *w = &first[i];
         ret->switches += w->switches;
         ret->spawns += w->spawns;
         ret->steals += w->steals;

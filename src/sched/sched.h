@@ -372,6 +372,12 @@ int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft
     int *ret_result);
 bool weft__sched_running(void);
 
+/** Keeps the run (and its root context) from ending while a plain thread starts or wakes a fiber.
+ * False: no runtime runs, or it is just ending. Short: the end of the run waits. Any thread; fibers
+ * need none. */
+bool weft__hold(void);
+void weft__release(void);
+
 struct weft__stats {
     uint64_t switches, parks[WEFT__WAIT_COUNT], spawns, steals, wakeups, preemptions, retakes,
         polls;

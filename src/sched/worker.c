@@ -26,7 +26,7 @@
 #include "base/fatal.h"
 #include "sched/worker.h"
 
-enum { SPIN_ROUNDS = 4, SPIN_NS = 20000 };
+enum { SPIN_NS = 20000, SEEN = 128 /* workers whose hand-off slot may be taken */ };
 
 void (*weft__deadlock_hook)(bool fatal);
 
@@ -232,14 +232,16 @@ static struct weft__fiber *look_local(struct weft__worker *w)
     return weft__global_take(w);
 }
 
-static struct weft__fiber *steal(struct weft__worker *w, bool also_next)
+static struct weft__fiber *steal(struct weft__worker *w, const uint32_t *seen_turns)
 {
     struct weft__sched *s = &weft__sched;
     uint32_t start = weft__rand_below(&w->rand, s->workers);
     for (unsigned i = 0; i < s->workers; i++) {
-        struct weft__worker *v = &s->worker[(start + i) % s->workers];
+        unsigned k = (start + i) % s->workers;
+        struct weft__worker *v = &s->worker[k];
+        bool stuck = seen_turns && k < SEEN && *(volatile uint32_t *)&v->turns == seen_turns[k];
         struct weft__fiber *f;
-        if (v != w && (f = weft__ring_steal(w, v, also_next))) {
+        if (v != w && (f = weft__ring_steal(w, v, stuck))) {
             w->steals++;
             return f;
         }
@@ -272,22 +274,25 @@ static bool start_spinning(struct weft__mach *m)
     return true;
 }
 
+/* A hand-off is its worker's own: two fibers that pass a ball stay on one cache. Only a worker that made
+ * no pick while we spun, so runs one fiber for longer, loses it. */
 static struct weft__fiber *spin(struct weft__mach *m, struct weft__worker *w)
 {
+    struct weft__sched *s = &weft__sched;
     struct weft__fiber *f;
-    int64_t until = 0;
+    uint32_t seen[SEEN];
     if (!start_spinning(m))
         return NULL;
-    for (int round = 0;; round++) {
-        if ((f = steal(w, round >= SPIN_ROUNDS)) || (f = weft__global_take(w)))
+    for (unsigned i = 0; i < s->workers && i < SEEN; i++)
+        seen[i] = *(volatile uint32_t *)&s->worker[i].turns;
+    int64_t until = weft__clock_ns() + SPIN_NS;
+    for (;;) {
+        if ((f = steal(w, NULL)) || (f = weft__global_take(w)))
             return f;
-        if (at_load(&weft__sched.stopping))
+        if (at_load(&s->stopping))
             return NULL;
-        int64_t now = weft__clock_ns();
-        if (!until)
-            until = now + SPIN_NS;
-        if (now >= until)
-            return NULL;
+        if (weft__clock_ns() >= until)
+            return steal(w, seen);
         for (int i = 0; i < 20; i++)
             weft__cpu_pause();
     }
@@ -312,8 +317,9 @@ bool weft__live_fibers(int64_t *ret_live)
 {
     struct weft__sched *s = &weft__sched;
     int64_t live = s->max_fibers - at_load(&s->fibers_left);
-    for (unsigned i = 0; i < s->workers; i++)
-        live -= s->worker[i].budget;
+    struct weft__worker *first = *(struct weft__worker *volatile *)&s->worker;
+    for (unsigned i = 0; first && i < s->workers; i++)
+        live -= first[i].budget;
     *ret_live = live;
     return live > 0;
 }
@@ -386,6 +392,12 @@ static bool asleep_for_good(int64_t *ret_live)
            !(s->have_poll && s->poll.waiters() > 0);
 }
 
+static bool quiet_and_empty(void)
+{
+    int64_t live;
+    return all_quiet() && !weft__live_fibers(&live);
+}
+
 static void deadlock(void)
 {
     struct weft__sched *s = &weft__sched;
@@ -413,7 +425,7 @@ static bool quiescent(void)
     if (!all_quiet())
         return false;
     if (!weft__live_fibers(&live))
-        return at_load(&weft__sched.draining);
+        return at_load(&weft__sched.draining) && weft__close_if_unheld(quiet_and_empty);
     if (asleep_for_good(&live))
         deadlock();
     return false;

@@ -78,6 +78,8 @@ enum weft__op {
     WEFT__OP_EXIT
 };
 
+enum { WEFT__STARTS = 1, WEFT__RUNS = 2 }; /* sched.running */
+
 enum { WEFT__ATT_LOST = 1, WEFT__ATT_YIELD = 2 }; /* thread.attention */
 
 struct weft__mach {
@@ -110,7 +112,8 @@ struct weft__mach {
     stack_t old_alt;
     _Atomic uintptr_t sig_pc, sig_fp; /* where a preempted fiber stopped, 0: not preempted */
     _Atomic uint32_t exited;
-    _Atomic uint32_t sample; /* 1: diag wants to know where it runs; 2: answered */
+    _Atomic uint32_t expected; /* the monitor has signalled it */
+    _Atomic uint32_t sample;   /* 1: diag wants to know where it runs; 2: answered */
     _Atomic uintptr_t sample_pc, sample_fp;
 };
 
@@ -129,17 +132,19 @@ struct weft__sched {
     _Atomic uint32_t poll_futex;         /* where the poller sleeps when io set none */
     _Atomic int64_t coarse_ns;
     _Atomic uint32_t running, stopping, draining;
-    _Atomic int32_t outside;     /* weft__outside_add */
-    _Atomic int32_t detached;    /* machs that run a fiber without a worker */
-    _Atomic int32_t foreign;     /* plain threads that have called in */
-    _Atomic int64_t fibers_left; /* of the limit, not yet in a worker's budget */
+    _Atomic uint32_t holds, closing; /* H1 of hold.c */
+    _Atomic int32_t outside;         /* weft__outside_add */
+    _Atomic int32_t detached;        /* machs that run a fiber without a worker */
+    _Atomic int32_t foreign;         /* plain threads that have called in */
+    _Atomic int64_t fibers_left;     /* of the limit, not yet in a worker's budget */
     _Atomic uint64_t next_id;
     _Atomic uint64_t preemptions, retakes, forgone;
     int64_t max_fibers;
     unsigned batch; /* how much of the limit a worker takes at once */
     unsigned workers, max_threads;
     size_t stack_bytes;
-    struct weft__worker *worker; /* [workers] */
+    struct weft__worker *worker;   /* [workers]; NULL between runs, but the memory stays: H3 */
+    struct weft__mach *free_machs; /* by all_next: H3 */
     struct weft__poller poll;
     bool have_poll;
     /* monitor and spawner */
@@ -222,6 +227,12 @@ struct weft__mach *weft__mach_running(
     const struct weft__fiber *f); /* whose current fiber it is, or NULL */
 void weft__spawner_request(void);
 void *weft__spawner_main(void *arg);
+
+void weft__mach_free(struct weft__mach *m); /* for a later weft__mach_new: H3 */
+
+/* hold.c */
+bool weft__close_if_unheld(bool (*still_quiet)(void)); /* true: stopping is set */
+void weft__await_holds(void);
 
 /* monitor.c */
 void *weft__monitor_main(void *arg);

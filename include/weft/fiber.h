@@ -51,7 +51,8 @@ typedef struct weft_fiber_opts {
  * The new fiber runs next on this worker, or on another that is idle.
  *
  * Returns 0 once the fiber is runnable.
- *   -EAGAIN the limit of fibers is reached; -ENOMEM no stack; -ESHUTDOWN no runtime runs. In
+ *   -EAGAIN the limit of fibers is reached; -ENOMEM no stack; -ESHUTDOWN no runtime runs, or
+ *   (plain threads) its first function has returned. In
  *   these cases fn will not run. With a scope the failure is an error of the scope as well.
  * Blocks:    never; but when this worker's queue is full (256 fibers), some of them run first,
  *   so that a burst of starts reuses warm stacks.

@@ -183,6 +183,9 @@ int weft__spawn(const struct weft__spawn *s, struct weft__fiber **ret_fiber)
     struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
     if (w)
         return spawn(s, w, ret_fiber);
+    /* A run that is to end takes no new ones from outside, or it never would. */
+    if (at_load(&weft__sched.draining))
+        return -ESHUTDOWN;
     if (!weft__hold()) /* a plain thread's start must not fall between the last fiber and the end */
         return -ESHUTDOWN;
     int rc = spawn(s, NULL, ret_fiber);

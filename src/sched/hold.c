@@ -7,29 +7,36 @@
  *
  *      thread                                last thread to go idle
  *      holds + 1                             closing = 1
- *      closing? then holds - 1, and wait     holds > 0, or not quiet any more? then closing = 0
- *      ... start or wake a fiber ...         stopping = 1
- *      holds - 1; during the drain, have
- *      the end judged again
+ *      closing? then holds - 1, and wait     wait until holds == 0
+ *      ... start or wake a fiber ...         still quiet? then stopping = 1
+ *      holds - 1                             closing = 0
  *
  * H1  Both sides store first and load second, sequentially consistent: either the holder sees
  *     closing, or the closer sees the hold. So no hold is granted between the last judgement and
  *     stopping.
- * H2  The hold goes before the judgement is asked for, or it would be seen once more.
+ * H2  A holder never waits for the closer: the closer's wait is as long as a hold, which is short.
  * H3  The records of workers and threads need no hold to be read: their memory is used again by
  *     later runs and never given back, so a late reader sees stale counters, not a fault.
  *
- * Progress: granting waits for a judgement under way, which is some loads long.
+ * Progress: granting waits for a judgement under way, which waits for the holds before it.
  */
 #include <sys/syscall.h>
 
 #include "base/futex.h"
 #include "sched/worker.h"
 
+static void relax(int spins)
+{
+    if (spins < 100)
+        weft__cpu_pause();
+    else
+        weft__syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+}
+
 bool weft__hold(void)
 {
     struct weft__sched *s = &weft__sched;
-    for (;;) {
+    for (int spins = 0;; spins++) {
         at_add(&s->holds, 1);
         if (!at_load(&s->closing)) {
             if (at_load(&s->running) == WEFT__RUNS && !at_load(&s->stopping))
@@ -40,34 +47,32 @@ bool weft__hold(void)
         at_sub(&s->holds, 1);
         if (at_load(&s->stopping))
             return false;
-        weft__cpu_pause();
+        relax(spins);
     }
 }
 
 void weft__release(void)
 {
-    struct weft__sched *s = &weft__sched;
-    at_sub(&s->holds, 1);
-    if (at_load(&s->draining))
-        weft__poller_poke(); /* H2 */
-}
-
-bool weft__close_if_unheld(bool (*still_quiet)(void))
-{
-    struct weft__sched *s = &weft__sched;
-    at_store(&s->closing, 1);
-    if (at_load(&s->holds) == 0 && still_quiet()) {
-        at_store(&s->stopping, 1);
-        at_store(&s->closing, 0);
-        return true;
-    }
-    at_store(&s->closing, 0);
-    return false;
+    at_sub(&weft__sched.holds, 1);
 }
 
 void weft__await_holds(void)
 {
+    for (int spins = 0; at_load(&weft__sched.holds); spins++)
+        relax(spins);
+}
+
+bool weft__close_if_unheld(bool (*still_quiet)(void))
+{
+    static struct weft__lock one_closer; /* two would clear each other's closing */
     struct weft__sched *s = &weft__sched;
-    while (at_load(&s->holds))
-        weft__syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+    weft__lock(&one_closer);
+    at_store(&s->closing, 1);
+    weft__await_holds(); /* H2 */
+    bool end = still_quiet();
+    if (end)
+        at_store(&s->stopping, 1);
+    at_store(&s->closing, 0);
+    weft__unlock(&one_closer);
+    return end;
 }

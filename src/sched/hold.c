@@ -14,7 +14,8 @@
  * H1  Both sides store first and load second, sequentially consistent: either the holder sees
  *     closing, or the closer sees the hold. So no hold is granted between the last judgement and
  *     stopping.
- * H2  A holder never waits for the closer: the closer's wait is as long as a hold, which is short.
+ * H2  A holder never waits for the closer, so holds nest: the closer's wait is as long as a hold,
+ *     which is short.
  * H3  The records of workers and threads need no hold to be read: their memory is used again by
  *     later runs and never given back, so a late reader sees stale counters, not a fault.
  *
@@ -33,9 +34,8 @@ static void relax(int spins)
         weft__syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 }
 
-bool weft__hold(void)
+static bool hold(struct weft__sched *s)
 {
-    struct weft__sched *s = &weft__sched;
     for (int spins = 0;; spins++) {
         at_add(&s->holds, 1);
         if (!at_load(&s->closing)) {
@@ -51,9 +51,19 @@ bool weft__hold(void)
     }
 }
 
+bool weft__hold(void)
+{
+    struct weft__mach *m = weft__mach_self();
+    if (m->hold_depth == 0 && !hold(&weft__sched))
+        return false;
+    m->hold_depth++; /* a second one must not wait: H2 */
+    return true;
+}
+
 void weft__release(void)
 {
-    at_sub(&weft__sched.holds, 1);
+    if (--weft__mach_self()->hold_depth == 0)
+        at_sub(&weft__sched.holds, 1);
 }
 
 void weft__await_holds(void)

@@ -132,7 +132,7 @@ static void watch(struct weft__worker *w, int64_t now)
         return;
     }
     if (at_load(&s->idle) > 0 && at_load(&w->next))
-        weft__wake_one(); /* a hand-off waits behind a fiber that runs on: let an idle worker take it */
+        weft__wake_one(); /* a hand-off waits behind a fiber that runs on: another may take it */
     bool said = at_load(&m->blocking);
     if (!said && now - w->seen_since_ns < SLICE_NS / 2)
         return;

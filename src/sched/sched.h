@@ -373,8 +373,8 @@ int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft
 bool weft__sched_running(void);
 
 /** Keeps the run (and its root context) from ending while a plain thread starts or wakes a fiber.
- * False: no runtime runs, or it is just ending. Short: the end of the run waits. Any thread; fibers
- * need none. */
+ * False: no runtime runs, or it is just ending. Short: the end of the run waits. Any thread
+ * inside weft__enter; nests. Fibers need none. */
 bool weft__hold(void);
 void weft__release(void);
 

@@ -274,8 +274,8 @@ static bool start_spinning(struct weft__mach *m)
     return true;
 }
 
-/* A hand-off is its worker's own: two fibers that pass a ball stay on one cache. Only a worker that made
- * no pick while we spun, so runs one fiber for longer, loses it. */
+/* A hand-off is its worker's own: two fibers that pass a ball stay on one cache. Only a worker that
+ * made no pick while we spun, so runs one fiber for longer, loses it. */
 static struct weft__fiber *spin(struct weft__mach *m, struct weft__worker *w)
 {
     struct weft__sched *s = &weft__sched;

@@ -96,6 +96,7 @@ struct weft__mach {
     struct weft__lock lock;    /* guards worker against the monitor's retake */
     _Atomic uint32_t wake;     /* futex: set to 1 to start it */
     _Atomic uint32_t blocking; /* inside weft_blocking_begin/end */
+    unsigned hold_depth;       /* of a plain thread, by itself: hold.c */
     bool foreign;              /* a plain thread that called in */
     bool service;              /* foreign, but the library's own */
     bool spinning;             /* W3 */

@@ -202,8 +202,8 @@ static int poller_wait(int64_t timeout_ns)
     long n = wait_events(ev, timeout_ns);
     for (long i = 0; i < n; i++) {
         if (ev[i].data.u64 == WAKE_TOKEN) {
-            /* Never read: each write is an edge of its own, and a read after the store would swallow
-             * the write of a wake that comes between the two, with wake_pending set for good. */
+            /* Never read: each write is an edge of its own, and a read after the store would
+             * swallow the write of a wake between the two, with wake_pending set for good. */
             at_store(&wake_pending, 0);
             continue;
         }

@@ -94,7 +94,7 @@ static void retake(struct weft__worker *w, struct weft__mach *m, uint32_t turns)
     weft__lock(&m->lock);
     at_or(&m->t.attention, WEFT__ATT_LOST);
     weft__syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0); /* M2 */
-    bool take = !at_load(&m->t.in_rt) && at_load(&m->t.worker) == w && w->turns == turns;
+    bool take = !at_load(&m->t.in_rt) && at_load(&m->t.worker) == w && weft__turns(w) == turns;
     if (take) {
         at_store(&m->t.worker, NULL);
         at_add(&s->detached, 1);
@@ -124,9 +124,9 @@ static void watch(struct weft__worker *w, int64_t now)
 {
     struct weft__sched *s = &weft__sched;
     struct weft__mach *m = at_load(&w->mach);
-    uint32_t turns = *(volatile uint32_t *)&w->turns;
-    if (!m || turns != w->seen_turns) {
-        w->seen_turns = turns;
+    uint32_t turns = weft__turns(w);
+    if (!m || turns != at_load(&w->seen_turns)) {
+        at_store(&w->seen_turns, turns);
         w->seen_since_ns = now;
         w->phase = PHASE_NONE;
         return;

@@ -161,7 +161,7 @@ void weft__switch_to(struct weft__mach *m, struct weft__fiber *from, struct weft
 /* The next fiber without the idle stack's help; NULL: let the idle stack look. */
 static struct weft__fiber *pick(struct weft__worker *w)
 {
-    if (++w->turns % WEFT__POLL_TURNS == 0)
+    if (weft__turn(w) % WEFT__POLL_TURNS == 0)
         return NULL;
     if (at_load_rlx(&w->heap.next_ns) <=
         at_load_rlx(&weft__sched.coarse_ns)) /* [mo:alone: late by a tick at most] */
@@ -274,7 +274,7 @@ void weft__yield(void)
         return;
     struct weft__worker *w = weft__mach_worker(m);
     struct weft__fiber *to = w ? pick(w) : NULL;
-    if (w && !to && w->turns % WEFT__POLL_TURNS != 0 && weft__ring_empty(w))
+    if (w && !to && weft__turns(w) % WEFT__POLL_TURNS != 0 && weft__ring_empty(w))
         return; /* nobody else here: the others are looked for every 61st turn */
     m->op = WEFT__OP_YIELD;
     m->op_fiber = f;

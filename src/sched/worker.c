@@ -75,7 +75,7 @@ static void drive(struct weft__mach *m, struct weft__worker *w)
 {
     at_store(&m->t.worker, w);
     at_store(&w->mach, m);
-    w->seen_turns = w->turns - 1;
+    at_store(&w->seen_turns, weft__turns(w) - 1);
 }
 
 bool weft__mach_take_worker(struct weft__mach *m)
@@ -215,7 +215,7 @@ static struct weft__fiber *take_next(struct weft__worker *w)
 static struct weft__fiber *look_local(struct weft__worker *w)
 {
     struct weft__fiber *f;
-    if (++w->turns % WEFT__POLL_TURNS ==
+    if (weft__turn(w) % WEFT__POLL_TURNS ==
         0) { /* fairness: global, then ring, before the hand-off slot */
         int64_t now = weft__clock_ns();
         clock_update(now);
@@ -239,7 +239,7 @@ static struct weft__fiber *steal(struct weft__worker *w, const uint32_t *seen_tu
     for (unsigned i = 0; i < s->workers; i++) {
         unsigned k = (start + i) % s->workers;
         struct weft__worker *v = &s->worker[k];
-        bool stuck = seen_turns && k < SEEN && *(volatile uint32_t *)&v->turns == seen_turns[k];
+        bool stuck = seen_turns && k < SEEN && weft__turns(v) == seen_turns[k];
         struct weft__fiber *f;
         if (v != w && (f = weft__ring_steal(w, v, stuck))) {
             w->steals++;
@@ -284,7 +284,7 @@ static struct weft__fiber *spin(struct weft__mach *m, struct weft__worker *w)
     if (!start_spinning(m))
         return NULL;
     for (unsigned i = 0; i < s->workers && i < SEEN; i++)
-        seen[i] = *(volatile uint32_t *)&s->worker[i].turns;
+        seen[i] = weft__turns(&s->worker[i]);
     int64_t until = weft__clock_ns() + SPIN_NS;
     for (;;) {
         if ((f = steal(w, NULL)) || (f = weft__global_take(w)))

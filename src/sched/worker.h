@@ -49,7 +49,7 @@ struct weft__worker {
     /* owner's hot line */
     _Atomic(struct weft__fiber *) next; /* hand-off slot; a thief may take it by CAS */
     _Atomic uint32_t head, tail; /* ring: owner pushes at tail; owner and thieves pop at head */
-    uint32_t turns;              /* picks since the start */
+    _Atomic uint32_t turns;      /* picks since the start */
     uint32_t index;
     struct weft__rand rand;
     uint64_t next_id, last_id; /* block of fiber ids */
@@ -64,7 +64,7 @@ struct weft__worker {
     uint64_t switches, spawns, steals, wakeups, polls, parks[WEFT__WAIT_COUNT];
     int64_t last_poll_ns;
     /* the monitor's notes */
-    uint32_t seen_turns;
+    _Atomic uint32_t seen_turns;
     int64_t seen_since_ns, seen_cpu_ns;
     int phase;
 } __attribute__((aligned(128)));
@@ -173,6 +173,18 @@ static inline struct weft__worker *weft__mach_worker(struct weft__mach *m)
 {
     return at_load_rlx(
         &m->t.worker); /* [mo:alone: its own thread wrote it, or handed it over under a futex] */
+}
+
+/* Counted by the owner alone; the monitor and spinners look whether it moves. */
+static inline uint32_t weft__turns(struct weft__worker *w)
+{
+    return at_load_rlx(&w->turns); /* [mo:alone: a sign of life] */
+}
+static inline uint32_t weft__turn(struct weft__worker *w)
+{
+    uint32_t n = weft__turns(w) + 1;
+    at_store_rlx(&w->turns, n); /* [mo:alone: a sign of life] */
+    return n;
 }
 
 /* runq.c */

@@ -4,7 +4,7 @@
  * fibers only); the sync kit's half is in test_race.c.
  *
  * An `ordered_` case touches plain memory from two fibers with an operation between that must order
- * them, and must pass; its `racing_` twin leaves the operation out, or uses one that orders nothing,
+ * them, and must pass; its `racing_` twin leaves it out, or uses one that orders nothing,
  * and must be reported. The order in time is forced by relaxed atomics, which order nothing in
  * TSan's eyes. The context's error itself (weft_ctx_err) does order, as an atomic flag would.
  */

@@ -64,6 +64,7 @@ static void *pool_main(void *arg)
             continue;
         }
         struct weft__job *j = weft__entry(n, struct weft__job, link);
+        weft__tsan_acquire(j);
         j->run(j);
         weft__enter();
         weft__job_done(j);
@@ -181,5 +182,6 @@ int weft__offload(struct weft__job *j, enum weft__reason reason, void *caller)
     int rc = provide_thread();
     if (rc < 0)
         return rc;
+    weft__tsan_release(j); /* not in the start: that runs as the successor */
     return weft__job_wait(j, reason, caller, job_start, NULL);
 }

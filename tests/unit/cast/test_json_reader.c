@@ -239,7 +239,13 @@ TEST(agrees_with_jansson)
         size_t n = random_text(text, 0);
         if (round % 2)
             text[rnd((unsigned)n)] = "{}[]:,\"\\0x.-n \x80"[rnd(15)];
-        json_t *v = json_loadb(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+        json_error_t why;
+        json_t *v = json_loadb(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+        /* What jansson cannot hold is not malformed, and so decides nothing: 1e3000, a NUL in a
+         * key. */
+        if (!v && (json_error_code(&why) == json_error_numeric_overflow ||
+                      json_error_code(&why) == json_error_null_byte_in_key))
+            continue;
         bool ours = cast_json_valid((struct cast_span){text, n});
         CHECK_MSG(ours == (v != NULL), "seed %llu: %s but jansson %s: %.*s",
             (unsigned long long)test_seed(), ours ? "accepted" : "refused",

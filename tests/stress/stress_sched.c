@@ -323,12 +323,11 @@ static int station(void *arg)
 
 static int hog(void *arg)
 {
-    volatile uint64_t sum = 0;
     (void)arg;
     while (!over()) {
         int64_t end = weft__clock_ns() + 25000000;
         while (weft__clock_ns() < end)
-            sum += (uint64_t)end;
+            __asm__ volatile("");
         at_add(&mixed.hogged, 1);
         weft_yield();
     }

@@ -50,8 +50,8 @@ WEFT_API weft_ctx *weft_ctx_background(void);
  * weft_ctx_current - the context that the caller runs under.
  *
  * Returns it, borrowed until the block that entered it is left; weft_ctx_ref keeps it. A plain
- *   thread that entered none is under the root context while a runtime runs, else under the
- *   background.
+ *   thread that entered none is under the background: a run, and its root context, may end at any
+ *   moment under it. (Fibers that it starts are under the root context.)
  * Blocks:    never.
  * Callable:  any fiber or plain thread.
  * Since 0.1. See weft_ctx_enter.

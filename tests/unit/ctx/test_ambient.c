@@ -237,7 +237,7 @@ static void *thread_under_a_timeout(void *arg)
     }
     CHECK_EQ(weft_ctx_check(), 0);
     CHECK_EQ(weft_sleep(WEFT_MS), 0);
-    CHECK(weft_ctx_current() != weft_ctx_background()); /* the root */
+    CHECK(weft_ctx_current() == weft_ctx_background()); /* the root may go at any moment */
     *(atomic_int *)arg = 1;
     return NULL;
 }

@@ -48,7 +48,7 @@ def wrong_usage_is_refused_with_the_choices():
 
 @case
 def integration_calls_make_test():
-    check("make --no-print-directory test" in text(".ci/run"))
+    check(re.search(r"^make\b.*\btest\b", text(".ci/run"), re.M), ".ci/run does not call make test")
     check(os.access(os.path.join(ROOT, ".ci", "run"), os.X_OK), ".ci/run is not executable")
 
 

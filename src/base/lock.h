@@ -9,7 +9,7 @@
  *
  * L1  A fiber's thread takes one of these only while it is inside the runtime (weft__enter), so
  *     that the monitor never stops a holder in a signal handler.
- * L2  Locks are taken in rank order (enum weft__rank); debug builds check it in weft__lock.
+ * L2  Locks are taken in rank order (enum weft__rank), kept by hand: nothing checks it.
  *
  * Blocking; not recursive; any thread. Happens-before: unlock -> the next lock [mo:lock].
  */

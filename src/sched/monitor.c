@@ -27,7 +27,7 @@
  *     program costs nothing.
  *
  * One race stays: a thread that enters a system call between the monitor's look and the signal may
- * see EINTR (SA_RESTART covers most calls). Measured in tests/stress.
+ * see EINTR (SA_RESTART covers most calls). Its rate is not measured.
  */
 #include <errno.h>
 #include <limits.h>

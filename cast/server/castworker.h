@@ -64,6 +64,4 @@ enum listener_kind { LISTENER_ALL, LISTENER_PUBLIC, LISTENER_INTERNAL };
  * after a line in the log. */
 int listen_start(struct server *srv);
 void listen_stop(struct server *srv);
-/** How many processors the process may use: affinity, and the container's quota, rounded up. */
-uint32_t quota_cpus(void);
 #endif

@@ -15,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
+#include <weft/run.h>
 
 static int64_t now_ns(void)
 {
@@ -137,7 +138,7 @@ static int server_init(struct server *srv, const struct cast_config *cfg)
 {
     int64_t shards = cfg->weftcast.shards;
     srv->cfg = cfg;
-    srv->count = shards > 0 ? (uint32_t)shards : quota_cpus();
+    srv->count = shards > 0 ? (uint32_t)shards : weft_cpus();
     srv->started_ns = now_ns();
     srv->workers = calloc(srv->count, sizeof *srv->workers);
     srv->shards = calloc(srv->count, sizeof *srv->shards);

@@ -86,6 +86,21 @@ WEFT_API int weft_main(int (*app)(void *), void *arg);
  */
 WEFT_API bool weft_running(void);
 
+/**
+ * weft_cpus - how many processors this process may really use.
+ *
+ * The calling thread's affinity mask, or the container's quota (cgroup v2's cpu.max of its group
+ * and of each above it, or v1's) rounded up, whichever is less. So many workers does weft_run
+ * start; a program that has pinned loops of its own (weft_loop_new) wants as many of those.
+ *
+ * Returns 1 or more, counted anew at each call.
+ * Blocks:    for some file reads below /sys and /proc.
+ * Callable:  any fiber, any thread, before the runtime starts too. Not in signal handlers.
+ * Cost:      some system calls: not for hot paths.
+ * Since 0.1. See weft_run, weft_loop_new.
+ */
+WEFT_API unsigned weft_cpus(void);
+
 /* How bad it is. */
 enum weft_log_level { WEFT_LOG_ERROR = 0, WEFT_LOG_WARNING = 1, WEFT_LOG_NOTE = 2 };
 

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <weft/run.h>
 
 static unsigned ceil_div(long long a, long long b)
 {
@@ -76,7 +77,7 @@ unsigned weft__cpus_quota(const char *root, const char *groups)
     }
 }
 
-unsigned weft__cpus(void)
+unsigned weft_cpus(void)
 {
     cpu_set_t set;
     unsigned n = 1, q = weft__cpus_quota("/sys/fs/cgroup", "/proc/self/cgroup");

@@ -18,8 +18,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <weft/run.h>
 
-#include "base/cpus.h"
 #include "base/fatal.h"
 #include "sched/overflow.h"
 #include "sched/worker.h"
@@ -109,7 +109,7 @@ static int workers_init(struct weft__sched *s)
 
 static void options_take(struct weft__sched *s, const struct weft__sched_opts *o)
 {
-    s->workers = o->workers ? o->workers : weft__cpus();
+    s->workers = o->workers ? o->workers : weft_cpus();
     if (s->workers > MAX_WORKERS)
         s->workers = MAX_WORKERS;
     s->max_fibers = o->max_fibers ? o->max_fibers : DEFAULT_FIBERS;

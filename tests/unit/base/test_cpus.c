@@ -2,8 +2,10 @@
 /*
  * test_cpus.c - quotas of containers, read from a made-up cgroup tree in a temporary folder.
  */
+#include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <weft/run.h>
 
 #include "base/cpus.h"
 #include "test.h"
@@ -125,7 +127,22 @@ TEST(version_1_without_quota)
 
 TEST(at_least_one_and_no_more_than_the_quota)
 {
-    unsigned quota = weft__cpus_quota("/sys/fs/cgroup", "/proc/self/cgroup"), n = weft__cpus();
+    unsigned quota = weft__cpus_quota("/sys/fs/cgroup", "/proc/self/cgroup"), n = weft_cpus();
     CHECK(n >= 1);
     CHECK(quota == 0 || n <= quota);
+}
+
+TEST(no_more_than_the_affinity_mask)
+{
+    cpu_set_t all, one;
+    CHECK_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+    CHECK(weft_cpus() <= (unsigned)CPU_COUNT(&all));
+    int first = 0;
+    while (!CPU_ISSET(first, &all))
+        first++;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    CHECK_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+    CHECK_EQ(weft_cpus(), 1);
+    CHECK_EQ(sched_setaffinity(0, sizeof all, &all), 0);
 }

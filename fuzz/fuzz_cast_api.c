@@ -10,13 +10,13 @@
 #include "fuzz.h"
 #include "protocol/api.h"
 
-static void check_payload(struct cast_span data, struct cast_span b64data, struct cast_scratch *s)
+static void check_payload(struct weft_span data, struct weft_span b64data, struct cast_scratch *s)
 {
-    struct cast_span out;
+    struct weft_span out;
     bool json;
-    if (data.ptr)
+    if (data.data)
         FUZZ_CHECK(cast_json_valid(data));
-    if (cast_api_payload(data, b64data, s, &out, &json) == 0 && out.ptr)
+    if (cast_api_payload(data, b64data, s, &out, &json) == 0 && out.data)
         FUZZ_CHECK(cast_json_valid(out) == json);
 }
 
@@ -43,7 +43,7 @@ static void check_request(const struct cast_api_request *r, struct cast_scratch 
     }
 }
 
-static void check_legacy(struct cast_span body, struct cast_scratch *s)
+static void check_legacy(struct weft_span body, struct cast_scratch *s)
 {
     struct cast_api_legacy c;
     struct cast_api_request r;
@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     enum cast_api_method m = data[0] % (CAST_API_NONE + 1);
     char *copy = fuzz_copy(data + 1, size - 1);
-    struct cast_span body = {copy, size - 1};
+    struct weft_span body = {copy, size - 1};
     struct cast_scratch s;
     struct cast_api_request r;
     cast_scratch_init(&s, NULL, 0);
@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         char *longer = malloc(size);
         memcpy(longer, copy, size - 1);
         longer[size - 1] = ']';
-        FUZZ_CHECK(cast_api_decode(m, (struct cast_span){longer, size}, &s, &r) < 0);
+        FUZZ_CHECK(cast_api_decode(m, (struct weft_span){longer, size}, &s, &r) < 0);
         free(longer);
     }
     cast_scratch_fini(&s);

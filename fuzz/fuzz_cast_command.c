@@ -10,14 +10,14 @@
 #include "protocol/command.h"
 #include "protocol/reply.h"
 
-static void check_raw(struct cast_span raw, struct cast_scratch *s)
+static void check_raw(struct weft_span raw, struct cast_scratch *s)
 {
-    struct cast_span line;
-    if (!raw.ptr)
+    struct weft_span line;
+    if (!raw.data)
         return;
     FUZZ_CHECK(cast_json_valid(raw));
     FUZZ_CHECK(cast_payload_line(raw, s, &line) == 0);
-    FUZZ_CHECK(line.bytes <= raw.bytes && cast_json_valid(line));
+    FUZZ_CHECK(line.len <= raw.len && cast_json_valid(line));
     struct cast_publication p = {.data = line, .offset = 1};
     struct cast_out o = {0};
     cast_push_publication(&o, raw, &p); // any bytes will do as a channel
@@ -26,7 +26,7 @@ static void check_raw(struct cast_span raw, struct cast_scratch *s)
     cast_out_fini(&o);
 }
 
-static void check_text(struct cast_span text)
+static void check_text(struct weft_span text)
 {
     struct cast_out o = {0};
     cast_out_string(&o, text);
@@ -63,7 +63,7 @@ static void check_command(const struct cast_command *c, struct cast_scratch *s)
 }
 
 /* The results of all commands, folded into one number. */
-static uint64_t decode(struct cast_span text, size_t room)
+static uint64_t decode(struct weft_span text, size_t room)
 {
     char *buf = malloc(room ? room : 1);
     struct cast_scratch s;
@@ -89,7 +89,7 @@ static uint64_t decode(struct cast_span text, size_t room)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *copy = fuzz_copy(data, size);
-    struct cast_span text = {copy, size};
+    struct weft_span text = {copy, size};
     FUZZ_CHECK(decode(text, 0) == decode(text, 4096));
     free(copy);
     return 0;

@@ -39,7 +39,7 @@ static double bytes_per_client(const struct report *r)
 static void key(struct cast_out *o, const char *name)
 {
     cast_out_comma(o);
-    cast_out_string(o, cast_span_of(name));
+    cast_out_string(o, weft_span_of(name));
     cast_out_char(o, ':');
 }
 static void put_count(struct cast_out *o, const char *name, uint64_t v)
@@ -55,7 +55,7 @@ static void put_real(struct cast_out *o, const char *name, double v)
 static void put_text(struct cast_out *o, const char *name, const char *v)
 {
     key(o, name);
-    cast_out_string(o, cast_span_of(v));
+    cast_out_string(o, weft_span_of(v));
 }
 
 static void put_latency(struct cast_out *o, const char *name, const struct latency *l)

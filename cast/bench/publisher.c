@@ -190,7 +190,7 @@ static void build_message(struct run *r)
         CAST_OUT_LIT(&b, "1000000000,\"publish\":");
     }
     CAST_OUT_LIT(&b, "{\"channel\":");
-    cast_out_string(&b, cast_span_of(o->channel));
+    cast_out_string(&b, weft_span_of(o->channel));
     CAST_OUT_LIT(&b, ",\"data\":");
     data_in_body = b.used;
     payload_init(body + b.used, o->payload_bytes);

@@ -40,14 +40,14 @@ static void client_state(struct client *c, enum client_state to)
 
 static void open_more(struct receiver *r);
 
-static void client_fail(struct client *c, int err, const char *why, struct cast_span detail)
+static void client_fail(struct client *c, int err, const char *why, struct weft_span detail)
 {
     struct receiver *r = c->receiver;
     if (c->state == CLIENT_GONE)
         return;
     if (!r->problem[0])
-        snprintf(r->problem, sizeof(r->problem), "%s%s%.*s", why, detail.bytes ? ": " : "",
-            (int)(detail.bytes < 100 ? detail.bytes : 100), detail.ptr ? detail.ptr : "");
+        snprintf(r->problem, sizeof(r->problem), "%s%s%.*s", why, detail.len ? ": " : "",
+            (int)(detail.len < 100 ? detail.len : 100), detail.data ? detail.data : "");
     atomic_store(&r->tally.first_error, err);
     weft_loop_io_close(r->loop, &c->io);
     client_state(c, CLIENT_GONE);
@@ -59,7 +59,7 @@ static void client_fail(struct client *c, int err, const char *why, struct cast_
 
 static void client_fail_errno(struct client *c, int err, const char *why)
 {
-    client_fail(c, err, why, cast_span_of(strerrordesc_np(-err)));
+    client_fail(c, err, why, weft_span_of(strerrordesc_np(-err)));
 }
 
 /* Small messages to a socket that has hardly been used: one that does not take them is broken. */
@@ -90,15 +90,15 @@ static void client_joined(struct client *c)
 }
 
 /* A line that is no push of the channel: a ping, or a reply to what the client said. */
-static void take_line(struct client *c, struct cast_span line)
+static void take_line(struct client *c, struct weft_span line)
 {
-    if (line.bytes == 2 && memcmp(line.ptr, "{}", 2) == 0) {
+    if (line.len == 2 && memcmp(line.data, "{}", 2) == 0) {
         client_send_frame(c, WEFT_WS_OP_TEXT, "{}", 2);
         return;
     }
-    if (c->state != CLIENT_JOINING || line.bytes < 6 || memcmp(line.ptr, "{\"id\":", 6) != 0)
+    if (c->state != CLIENT_JOINING || line.len < 6 || memcmp(line.data, "{\"id\":", 6) != 0)
         return;
-    if (memmem(line.ptr, line.bytes, "\"error\":", 8))
+    if (memmem(line.data, line.len, "\"error\":", 8))
         client_fail(c, -EACCES, "the server refused", line);
     else if (--c->awaited == 0)
         client_joined(c);
@@ -140,7 +140,7 @@ static uint64_t take_text(struct client *c, const char *p, size_t bytes, int64_t
             take_push(c, p + r->prefix_bytes, now, from, to);
             pushes++;
         } else {
-            take_line(c, (struct cast_span){p, (size_t)((feed ? feed : end) - p)});
+            take_line(c, (struct weft_span){p, (size_t)((feed ? feed : end) - p)});
             if (c->state == CLIENT_GONE)
                 return pushes;
         }
@@ -152,11 +152,11 @@ static uint64_t take_text(struct client *c, const char *p, size_t bytes, int64_t
 static void take_close(struct client *c, const struct wsclient_frame *f)
 {
     char why[64] = "the server closed without a code";
-    struct cast_span reason = {"", 0};
+    struct weft_span reason = {"", 0};
     if (f->bytes >= 2) {
         const unsigned char *u = (const unsigned char *)f->data;
         snprintf(why, sizeof(why), "the server closed with code %d", u[0] << 8 | u[1]);
-        reason = (struct cast_span){f->data + 2, f->bytes - 2};
+        reason = (struct weft_span){f->data + 2, f->bytes - 2};
     }
     client_fail(c, -ECONNRESET, why, reason);
 }
@@ -172,7 +172,7 @@ static size_t take_frames(struct client *c, const char *buf, size_t bytes, int64
         if (n == 0)
             break;
         if (n < 0) {
-            client_fail(c, (int)n, "a frame that cannot be", (struct cast_span){"", 0});
+            client_fail(c, (int)n, "a frame that cannot be", (struct weft_span){"", 0});
             break;
         }
         at += (size_t)n;
@@ -198,7 +198,7 @@ static size_t take_answer(struct client *c, const char *buf, size_t bytes)
         return 0;
     if (n < 0) {
         snprintf(why, sizeof(why), "the upgrade failed (HTTP status %d)", status);
-        client_fail(c, (int)n, why, (struct cast_span){"", 0});
+        client_fail(c, (int)n, why, (struct weft_span){"", 0});
         return bytes;
     }
     c->awaited = c->receiver->opts->subscribe ? 2 : 1;
@@ -234,7 +234,7 @@ static bool read_some(struct client *c)
     if (n <= 0) {
         if (n == 0)
             client_fail(
-                c, -ECONNRESET, "the server ended the connection", (struct cast_span){"", 0});
+                c, -ECONNRESET, "the server ended the connection", (struct weft_span){"", 0});
         else
             client_fail_errno(c, (int)n, "reading failed");
         return false;
@@ -250,7 +250,7 @@ static bool read_some(struct client *c)
     if (c->state == CLIENT_GONE)
         return false;
     if (bytes - taken == RECEIVER_BUF_BYTES) {
-        client_fail(c, -EMSGSIZE, "a frame larger than the buffer", (struct cast_span){"", 0});
+        client_fail(c, -EMSGSIZE, "a frame larger than the buffer", (struct weft_span){"", 0});
         return false;
     }
     keep_tail(c, r->buf + taken, bytes - taken);

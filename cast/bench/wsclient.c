@@ -62,12 +62,12 @@ size_t wsclient_hello(const struct bench_opts *o, bool subscribe, char *buf, siz
     CAST_OUT_LIT(&out, "{\"id\":1,\"connect\":{");
     if (o->token) {
         CAST_OUT_LIT(&out, "\"token\":");
-        cast_out_string(&out, cast_span_of(o->token));
+        cast_out_string(&out, weft_span_of(o->token));
     }
     CAST_OUT_LIT(&out, "}}");
     if (subscribe) {
         CAST_OUT_LIT(&out, "\n{\"id\":2,\"subscribe\":{\"channel\":");
-        cast_out_string(&out, cast_span_of(o->channel));
+        cast_out_string(&out, weft_span_of(o->channel));
         CAST_OUT_LIT(&out, "}}");
     }
     return out.err ? 0 : out.used;

@@ -23,13 +23,13 @@ static void outlet_told(weft_loop *loop, weft_loop_msg *msg)
     outlet_unref(o);
 }
 
-struct outlet *outlet_new(struct fan *fan, struct tlog *log, struct cast_span channel)
+struct outlet *outlet_new(struct fan *fan, struct tlog *log, struct weft_span channel)
 {
-    struct outlet *o = calloc(1, sizeof *o + channel.bytes);
+    struct outlet *o = calloc(1, sizeof *o + channel.len);
     if (!o)
         return NULL;
-    memcpy(o->name, channel.ptr, channel.bytes);
-    o->channel = table_key(o->name, channel.bytes);
+    memcpy(o->name, channel.data, channel.len);
+    o->channel = table_key(o->name, channel.len);
     o->msg.fn = outlet_told;
     atomic_init(&o->refs, 1);
     atomic_init(&o->told, 0);

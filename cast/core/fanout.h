@@ -102,7 +102,7 @@ void sink_fini(struct sink *s);
 /** Bytes that wait in the socket's stead: private ones, and behind cursors. */
 uint64_t sink_lag(const struct sink *s);
 /** One line of the protocol, to leave with this turn (F4). */
-void sink_line(struct sink *s, struct cast_span line);
+void sink_line(struct sink *s, struct weft_span line);
 /** Whole frames, or bytes of another protocol, to leave with this turn. */
 void sink_bytes(struct sink *s, const void *bytes, size_t count);
 /** F3. */
@@ -152,7 +152,7 @@ struct outlet {
 };
 
 /** One reference. NULL without memory. */
-struct outlet *outlet_new(struct fan *fan, struct tlog *log, struct cast_span channel);
+struct outlet *outlet_new(struct fan *fan, struct tlog *log, struct weft_span channel);
 struct outlet *outlet_ref(struct outlet *o);
 void outlet_unref(struct outlet *o);
 /** The log has grown. Home shard; `here` says that the reader is this very shard. */

@@ -37,22 +37,22 @@ void idem_fini(struct idem *m)
     idem_sweep(m, INT64_MAX);
 }
 
-static struct idem_entry *entry_new(struct cast_span channel, struct cast_span key)
+static struct idem_entry *entry_new(struct weft_span channel, struct weft_span key)
 {
-    uint32_t prefix = (uint32_t)channel.bytes;
-    size_t bytes = sizeof prefix + channel.bytes + key.bytes;
+    uint32_t prefix = (uint32_t)channel.len;
+    size_t bytes = sizeof prefix + channel.len + key.len;
     struct idem_entry *e = malloc(sizeof *e + bytes);
     if (!e)
         return NULL;
     memcpy(e->name, &prefix, sizeof prefix);
-    memcpy(e->name + sizeof prefix, channel.ptr, channel.bytes);
-    memcpy(e->name + sizeof prefix + channel.bytes, key.ptr, key.bytes);
+    memcpy(e->name + sizeof prefix, channel.data, channel.len);
+    memcpy(e->name + sizeof prefix + channel.len, key.data, key.len);
     e->key = table_key(e->name, bytes);
     return e;
 }
 
 const struct idem_result *idem_find(
-    struct idem *m, struct cast_span channel, struct cast_span key, int64_t now_ms)
+    struct idem *m, struct weft_span channel, struct weft_span key, int64_t now_ms)
 {
     idem_sweep(m, now_ms);
     if (m->table.count == 0)
@@ -65,7 +65,7 @@ const struct idem_result *idem_find(
     return e ? &e->result : NULL;
 }
 
-void idem_keep(struct idem *m, struct cast_span channel, struct cast_span key,
+void idem_keep(struct idem *m, struct weft_span channel, struct weft_span key,
     const struct idem_result *result, int64_t now_ms)
 {
     struct idem_entry *e = entry_new(channel, key);

@@ -27,9 +27,9 @@ void idem_init(struct idem *m);
 void idem_fini(struct idem *m);
 /** The kept result, or NULL. Good until the next call. */
 const struct idem_result *idem_find(
-    struct idem *m, struct cast_span channel, struct cast_span key, int64_t now_ms);
+    struct idem *m, struct weft_span channel, struct weft_span key, int64_t now_ms);
 /** Keeps a result; without memory it is simply not kept. The key must not be there. */
-void idem_keep(struct idem *m, struct cast_span channel, struct cast_span key,
+void idem_keep(struct idem *m, struct weft_span channel, struct weft_span key,
     const struct idem_result *result, int64_t now_ms);
 /** Throws out what has run out. */
 void idem_sweep(struct idem *m, int64_t now_ms);

@@ -12,7 +12,7 @@ struct present_one {
     struct tkey client; /* the name is cinfo's */
     _Atomic uint32_t refs;
     struct cinfo *cinfo;
-    struct cast_span chan_info;
+    struct weft_span chan_info;
     char bytes[];
 };
 
@@ -50,15 +50,15 @@ void presence_fini(struct presence *p)
     table_fini(&p->users);
 }
 
-static int user_add(struct presence *p, struct cast_span user)
+static int user_add(struct presence *p, struct weft_span user)
 {
-    struct tkey key = table_key(user.ptr, user.bytes);
+    struct tkey key = table_key(user.data, user.len);
     struct present_user *u = table_get(&p->users, &key);
     if (!u) {
-        u = malloc(sizeof *u + user.bytes);
+        u = malloc(sizeof *u + user.len);
         if (!u)
             return -ENOMEM;
-        memcpy(u->name, user.ptr, user.bytes);
+        memcpy(u->name, user.data, user.len);
         u->user = (struct tkey){u->name, key.bytes, key.hash};
         u->count = 0;
         if (table_put(&p->users, u) < 0) {
@@ -70,9 +70,9 @@ static int user_add(struct presence *p, struct cast_span user)
     return 0;
 }
 
-static void user_remove(struct presence *p, struct cast_span user)
+static void user_remove(struct presence *p, struct weft_span user)
 {
-    struct tkey key = table_key(user.ptr, user.bytes);
+    struct tkey key = table_key(user.data, user.len);
     struct present_user *u = table_get(&p->users, &key);
     assert(u && u->count > 0);
     if (--u->count == 0) {
@@ -81,18 +81,18 @@ static void user_remove(struct presence *p, struct cast_span user)
     }
 }
 
-int presence_add(struct presence *p, struct cinfo *who, struct cast_span chan_info)
+int presence_add(struct presence *p, struct cinfo *who, struct weft_span chan_info)
 {
-    struct present_one *e = malloc(sizeof *e + chan_info.bytes);
+    struct present_one *e = malloc(sizeof *e + chan_info.len);
     if (!e)
         return -ENOMEM;
-    e->client = table_key(who->client.ptr, who->client.bytes);
+    e->client = table_key(who->client.data, who->client.len);
     atomic_init(&e->refs, 1);
     e->cinfo = cinfo_ref(who);
-    e->chan_info = (struct cast_span){NULL, 0};
-    if (chan_info.ptr) {
-        memcpy(e->bytes, chan_info.ptr, chan_info.bytes);
-        e->chan_info = (struct cast_span){e->bytes, chan_info.bytes};
+    e->chan_info = (struct weft_span){NULL, 0};
+    if (chan_info.data) {
+        memcpy(e->bytes, chan_info.data, chan_info.len);
+        e->chan_info = (struct weft_span){e->bytes, chan_info.len};
     }
     presence_remove(p, who->client);
     if (user_add(p, who->user) < 0)
@@ -107,9 +107,9 @@ no_memory:
     return -ENOMEM;
 }
 
-bool presence_remove(struct presence *p, struct cast_span client)
+bool presence_remove(struct presence *p, struct weft_span client)
 {
-    struct tkey key = table_key(client.ptr, client.bytes);
+    struct tkey key = table_key(client.data, client.len);
     struct present_one *e = table_remove(&p->clients, &key);
     if (!e)
         return false;

@@ -21,9 +21,9 @@ struct presence {
 void presence_init(struct presence *p);
 void presence_fini(struct presence *p);
 /** Adds a client, or replaces what was known of it. Returns 0 or -ENOMEM. */
-int presence_add(struct presence *p, struct cinfo *who, struct cast_span chan_info);
+int presence_add(struct presence *p, struct cinfo *who, struct weft_span chan_info);
 /** Takes a client out; false if it was not there. */
-bool presence_remove(struct presence *p, struct cast_span client);
+bool presence_remove(struct presence *p, struct weft_span client);
 
 /** Everybody, each with a reference; infos and holds are `count` long. */
 struct present {

@@ -6,25 +6,25 @@
 #include <string.h>
 
 /* Copies s to *at, moves *at on, and returns the copy; an absent span stays absent. */
-static struct cast_span put_bytes(char **at, struct cast_span s)
+static struct weft_span put_bytes(char **at, struct weft_span s)
 {
-    if (!s.ptr)
+    if (!s.data)
         return s;
-    struct cast_span copy = {*at, s.bytes};
-    if (s.bytes)
-        memcpy(*at, s.ptr, s.bytes);
-    *at += s.bytes;
+    struct weft_span copy = {*at, s.len};
+    if (s.len)
+        memcpy(*at, s.data, s.len);
+    *at += s.len;
     return copy;
 }
 
-struct cinfo *cinfo_new(struct cast_span user, struct cast_span client, struct cast_span conn_info)
+struct cinfo *cinfo_new(struct weft_span user, struct weft_span client, struct weft_span conn_info)
 {
-    struct cinfo *c = malloc(sizeof *c + user.bytes + client.bytes + conn_info.bytes);
+    struct cinfo *c = malloc(sizeof *c + user.len + client.len + conn_info.len);
     if (!c)
         return NULL;
     char *at = (char *)(c + 1);
     atomic_init(&c->refs, 1);
-    c->user = put_bytes(&at, user.ptr ? user : CAST_SPAN(""));
+    c->user = put_bytes(&at, user.data ? user : CAST_SPAN(""));
     c->client = put_bytes(&at, client);
     c->conn_info = put_bytes(&at, conn_info);
     return c;
@@ -42,12 +42,12 @@ void cinfo_unref(struct cinfo *c)
         free(c);
 }
 
-struct pub *pub_new(struct cast_span data, struct cinfo *cinfo, struct cast_span chan_info,
+struct pub *pub_new(struct weft_span data, struct cinfo *cinfo, struct weft_span chan_info,
     const struct cast_pair *tags, size_t tag_count)
 {
-    size_t bytes = tag_count * sizeof *tags + data.bytes + chan_info.bytes;
+    size_t bytes = tag_count * sizeof *tags + data.len + chan_info.len;
     for (size_t i = 0; i < tag_count; i++)
-        bytes += tags[i].key.bytes + tags[i].value.bytes;
+        bytes += tags[i].key.len + tags[i].value.len;
     struct pub *p = malloc(sizeof *p + bytes);
     if (!p)
         return NULL;
@@ -81,21 +81,21 @@ void pub_unref(struct pub *p)
     free(p);
 }
 
-struct cast_client_info cinfo_view(const struct cinfo *c, struct cast_span chan_info)
+struct cast_client_info cinfo_view(const struct cinfo *c, struct weft_span chan_info)
 {
     return (struct cast_client_info){
         .user = c->user, .client = c->client, .conn_info = c->conn_info, .chan_info = chan_info};
 }
 
 struct cast_publication pub_view(
-    const struct pub *p, struct cast_span epoch, struct cast_client_info *info)
+    const struct pub *p, struct weft_span epoch, struct cast_client_info *info)
 {
     struct cast_publication v = {.data = p->data,
         .offset = p->offset,
         .tags = p->tags,
         .tag_count = p->tag_count,
         .version = p->version,
-        .epoch = p->offset == 1 ? epoch : (struct cast_span){NULL, 0}};
+        .epoch = p->offset == 1 ? epoch : (struct weft_span){NULL, 0}};
     if (p->cinfo) {
         *info = cinfo_view(p->cinfo, p->chan_info);
         v.info = info;

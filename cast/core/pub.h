@@ -20,10 +20,10 @@
 /** Who a client is, as others see it. user and client are always present. */
 struct cinfo {
     _Atomic uint32_t refs;
-    struct cast_span user, client, conn_info;
+    struct weft_span user, client, conn_info;
 };
 
-struct cinfo *cinfo_new(struct cast_span user, struct cast_span client, struct cast_span conn_info);
+struct cinfo *cinfo_new(struct weft_span user, struct weft_span client, struct weft_span conn_info);
 struct cinfo *cinfo_ref(struct cinfo *c);
 void cinfo_unref(struct cinfo *c); /* NULL is fine */
 
@@ -31,22 +31,22 @@ struct pub {
     _Atomic uint32_t refs;
     uint64_t offset;              /* 0: not in a stream */
     struct cinfo *cinfo;          /* the publishing client, or NULL (server API) */
-    struct cast_span data;        /* as published */
-    struct cast_span chan_info;   /* of the publisher's subscription, or absent */
+    struct weft_span data;        /* as published */
+    struct weft_span chan_info;   /* of the publisher's subscription, or absent */
     const struct cast_pair *tags; /* tag_count of them, in the publisher's order */
     size_t tag_count;
     uint64_t version; /* the publisher's own number, 0: none; set before anybody else sees it */
 };
 
 /** Copies everything, takes a reference to cinfo (may be NULL). NULL without memory. */
-struct pub *pub_new(struct cast_span data, struct cinfo *cinfo, struct cast_span chan_info,
+struct pub *pub_new(struct weft_span data, struct cinfo *cinfo, struct weft_span chan_info,
     const struct cast_pair *tags, size_t tag_count);
 struct pub *pub_ref(struct pub *p);
 void pub_unref(struct pub *p); /* NULL is fine */
 
 /** The two as the encoders want them: spans into the objects, good while they are held. `info` is
  * where a publisher's information is put; epoch is only looked at for offset 1. */
-struct cast_client_info cinfo_view(const struct cinfo *c, struct cast_span chan_info);
+struct cast_client_info cinfo_view(const struct cinfo *c, struct weft_span chan_info);
 struct cast_publication pub_view(
-    const struct pub *p, struct cast_span epoch, struct cast_client_info *info);
+    const struct pub *p, struct weft_span epoch, struct cast_client_info *info);
 #endif

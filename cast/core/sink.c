@@ -133,11 +133,11 @@ static void check_own_slow(struct sink *s)
         fan__check_slow(s, s->out->used - s->out->off);
 }
 
-void sink_line(struct sink *s, struct cast_span line)
+void sink_line(struct sink *s, struct weft_span line)
 {
     if (s->closed || s->failure != SINK_FINE)
         return;
-    put_line(s, line.ptr, line.bytes);
+    put_line(s, line.data, line.len);
     check_own_slow(s);
     flush_later(s);
 }

@@ -80,16 +80,16 @@ void stream_touch(struct stream *s, const struct stream_rules *r, int64_t now_ms
     s->meta_ms = r->meta_ttl_ms > 0 ? now_ms + r->meta_ttl_ms : 0;
 }
 
-bool stream_version_stale(struct stream *s, uint64_t version, struct cast_span version_epoch)
+bool stream_version_stale(struct stream *s, uint64_t version, struct weft_span version_epoch)
 {
     if (version == 0)
         return false;
     const char *had = s->version_epoch ? s->version_epoch : "";
-    bool same = cast_span_eq(cast_span_of(had), version_epoch);
+    bool same = cast_span_eq(weft_span_of(had), version_epoch);
     if (same && version <= s->version)
         return true;
     if (!same) {
-        char *copy = strndup(version_epoch.bytes ? version_epoch.ptr : "", version_epoch.bytes);
+        char *copy = strndup(version_epoch.len ? version_epoch.data : "", version_epoch.len);
         if (!copy)
             return false; /* without memory the older epoch stays: the next one is let through too
                            */
@@ -179,10 +179,10 @@ static int pick(
     return 0;
 }
 
-static bool epoch_fits(const struct stream *s, struct cast_span epoch)
+static bool epoch_fits(const struct stream *s, struct weft_span epoch)
 {
-    return epoch.bytes == 0 ||
-           (epoch.bytes == STREAM_EPOCH_BYTES && memcmp(epoch.ptr, s->epoch, epoch.bytes) == 0);
+    return epoch.len == 0 ||
+           (epoch.len == STREAM_EPOCH_BYTES && memcmp(epoch.data, s->epoch, epoch.len) == 0);
 }
 
 /* How many kept publications have an offset <= this one. */
@@ -215,7 +215,7 @@ int stream_read(struct stream *s, const struct stream_rules *r, const struct str
 }
 
 int stream_recover(struct stream *s, const struct stream_rules *r, uint64_t offset,
-    struct cast_span epoch, int64_t limit, bool cache_mode, int64_t now_ms, enum recovery *ret_how,
+    struct weft_span epoch, int64_t limit, bool cache_mode, int64_t now_ms, enum recovery *ret_how,
     struct picked *ret)
 {
     *ret = (struct picked){NULL, 0};

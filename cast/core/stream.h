@@ -60,7 +60,7 @@ int64_t stream_due(const struct stream *s);
 
 /** Whether a publication of this version is older than what the stream has seen (then it must be
  * suppressed); else remembers it. version 0 is none. Call after stream_touch. */
-bool stream_version_stale(struct stream *s, uint64_t version, struct cast_span version_epoch);
+bool stream_version_stale(struct stream *s, uint64_t version, struct weft_span version_epoch);
 /** Numbers p and keeps it (a reference is taken). Touches. Returns 0 or -ENOMEM. */
 int stream_add(struct stream *s, const struct stream_rules *r, struct pub *p, int64_t now_ms);
 /** Forgets the publications, not the numbering. */
@@ -77,7 +77,7 @@ void picked_free(struct picked *p);
 struct stream_filter {
     bool has_since;
     uint64_t since_offset;
-    struct cast_span since_epoch; /* empty matches every epoch */
+    struct weft_span since_epoch; /* empty matches every epoch */
     int64_t limit;
     bool reverse;
 };
@@ -96,6 +96,6 @@ enum recovery {
 /** What a client that stood at (offset, epoch) missed; at most `limit` publications. Touches. In
  * cache mode the newest publication alone makes up for everything. Returns 0 or -ENOMEM. */
 int stream_recover(struct stream *s, const struct stream_rules *r, uint64_t offset,
-    struct cast_span epoch, int64_t limit, bool cache_mode, int64_t now_ms, enum recovery *ret_how,
+    struct weft_span epoch, int64_t limit, bool cache_mode, int64_t now_ms, enum recovery *ret_how,
     struct picked *ret);
 #endif

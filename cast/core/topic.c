@@ -13,10 +13,10 @@ int64_t topic__now_ms(const struct home *h)
     return weft_loop_now_ns(h->loop) / WEFT_MS;
 }
 
-uint32_t home_of(struct cast_span channel, uint32_t shards)
+uint32_t home_of(struct weft_span channel, uint32_t shards)
 {
     /* The table in the home uses the low bits of the same hash: take the high ones here. */
-    return (uint32_t)(((uint64_t)table_hash(channel.ptr, channel.bytes) * shards) >> 32);
+    return (uint32_t)(((uint64_t)table_hash(channel.data, channel.len) * shards) >> 32);
 }
 
 void home_init(struct home *h, weft_loop *loop, struct fan **fans, uint32_t shards, uint32_t self,
@@ -73,22 +73,22 @@ static void topic_expire(weft_loop *loop, weft_loop_timer *timer)
     topic__settle(t);
 }
 
-struct topic *topic__find(const struct home *h, struct cast_span channel)
+struct topic *topic__find(const struct home *h, struct weft_span channel)
 {
-    struct tkey key = table_key(channel.ptr, channel.bytes);
+    struct tkey key = table_key(channel.data, channel.len);
     return table_get(&h->topics, &key);
 }
 
-struct topic *topic__make(struct home *h, struct cast_span channel)
+struct topic *topic__make(struct home *h, struct weft_span channel)
 {
     struct topic *t = topic__find(h, channel);
     if (t)
         return t;
-    t = calloc(1, sizeof *t + channel.bytes);
+    t = calloc(1, sizeof *t + channel.len);
     if (!t)
         return NULL;
-    memcpy(t->name, channel.ptr, channel.bytes);
-    t->key = table_key(t->name, channel.bytes);
+    memcpy(t->name, channel.data, channel.len);
+    t->key = table_key(t->name, channel.len);
     t->home = h;
     t->expiry.fn = topic_expire;
     stream_init(&t->stream);
@@ -133,10 +133,10 @@ static void feed_news(struct home *h, struct feed *f)
 /* One text frame with the line in h->line, to one feed. */
 static int feed_append(struct home *h, struct feed *f)
 {
-    struct cast_span line = cast_out_span(&h->line);
+    struct weft_span line = cast_out_span(&h->line);
     char head[WEFT_WS_HEAD_MAX];
-    size_t head_bytes = weft_ws_frame_head(head, WEFT_WS_OP_TEXT, true, line.bytes, NULL);
-    struct iovec parts[2] = {{head, head_bytes}, {(void *)(uintptr_t)line.ptr, line.bytes}};
+    size_t head_bytes = weft_ws_frame_head(head, WEFT_WS_OP_TEXT, true, line.len, NULL);
+    struct iovec parts[2] = {{head, head_bytes}, {(void *)(uintptr_t)line.data, line.len}};
     int rc = tlog_append(f->log, parts, 2, topic__now_ms(h));
     if (rc == 0)
         feed_news(h, f);
@@ -149,7 +149,7 @@ static bool heard(const struct feed *f)
 }
 
 int topic__push_membership(
-    struct topic *t, const struct cinfo *who, struct cast_span chan_info, bool join)
+    struct topic *t, const struct cinfo *who, struct weft_span chan_info, bool join)
 {
     struct home *h = t->home;
     if (!heard(t->feeds[FLAVOUR_JOINS]))
@@ -220,7 +220,7 @@ static int append_publication(struct topic *t, const struct publish *p, const st
 {
     struct home *h = t->home;
     struct cast_client_info info;
-    struct cast_span epoch = cast_span_of(t->stream.epoch);
+    struct weft_span epoch = weft_span_of(t->stream.epoch);
     struct cast_publication view = pub_view(pub, epoch, &info);
     cast_out_clear(&h->line);
     cast_push_publication(&h->line, p->channel, &view);
@@ -276,7 +276,7 @@ int home_publish(struct home *h, const struct publish *p, struct idem_result *re
 {
     memset(ret, 0, sizeof *ret);
     h->stats.publications++;
-    if (p->idempotency_key.bytes == 0)
+    if (p->idempotency_key.len == 0)
         return publish_once(h, p, ret);
     int64_t now_ms = topic__now_ms(h);
     const struct idem_result *before = idem_find(&h->idem, p->channel, p->idempotency_key, now_ms);

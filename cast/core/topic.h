@@ -65,17 +65,17 @@ void home_init(struct home *h, weft_loop *loop, struct fan **fans, uint32_t shar
 /** Frees all topics; their subs must be gone. */
 void home_fini(struct home *h);
 /** Which shard is the home of a channel. */
-uint32_t home_of(struct cast_span channel, uint32_t shards);
+uint32_t home_of(struct weft_span channel, uint32_t shards);
 
 /* ---- publishing ---- */
 
 struct publish {
-    struct cast_span channel, data;
+    struct weft_span channel, data;
     struct cinfo *cinfo; /* the publishing client, or NULL */
-    struct cast_span chan_info;
+    struct weft_span chan_info;
     const struct cast_pair *tags;
     size_t tag_count;
-    struct cast_span idempotency_key, version_epoch;
+    struct weft_span idempotency_key, version_epoch;
     uint64_t version;
     bool skip_history;
     struct stream_rules rules; /* size 0: no history */
@@ -87,9 +87,9 @@ int home_publish(struct home *h, const struct publish *p, struct idem_result *re
 /* ---- subscriptions ---- */
 
 struct subscribe {
-    struct cast_span channel;
+    struct weft_span channel;
     struct cinfo *cinfo;
-    struct cast_span chan_info;
+    struct weft_span chan_info;
     uint32_t shard; /* of the subscriber */
     enum flavour flavour;
     bool presence, join_leave; /* to be kept; to be told to others */
@@ -97,7 +97,7 @@ struct subscribe {
     bool recover, cache_mode;
     bool recover_stream; /* look into the stream for what was missed (recoverable) */
     uint64_t offset;     /* with recover */
-    struct cast_span epoch;
+    struct weft_span epoch;
     int64_t limit;
     struct stream_rules rules;
 };
@@ -117,7 +117,7 @@ int home_subscribe(struct home *h, const struct subscribe *s, struct subscribed 
 struct unsubscribe {
     struct outlet *outlet; /* one listener less; the caller's reference stays the caller's */
     struct cinfo *cinfo;
-    struct cast_span chan_info;
+    struct weft_span chan_info;
     bool presence, join_leave;
 };
 void home_unsubscribe(struct home *h, const struct unsubscribe *u);
@@ -130,17 +130,17 @@ struct history_answer {
     uint64_t top;
 };
 /** Makes the stream if there is none. Returns 0, -ESTALE (another epoch), -ENOMEM. */
-int home_history(struct home *h, struct cast_span channel, const struct stream_rules *rules,
+int home_history(struct home *h, struct weft_span channel, const struct stream_rules *rules,
     const struct stream_filter *f, struct history_answer *ret);
-void home_history_remove(struct home *h, struct cast_span channel);
+void home_history_remove(struct home *h, struct weft_span channel);
 /** Returns 0 or -ENOMEM. */
-int home_presence(const struct home *h, struct cast_span channel, struct present *ret);
+int home_presence(const struct home *h, struct weft_span channel, struct present *ret);
 void home_presence_stats(
-    const struct home *h, struct cast_span channel, struct cast_presence_stats *ret);
+    const struct home *h, struct weft_span channel, struct cast_presence_stats *ret);
 /** Uses the stream (as a position check does) and gives its generation. Returns 0 or -ENOMEM. */
-int home_check(struct home *h, struct cast_span channel, const struct stream_rules *rules,
+int home_check(struct home *h, struct weft_span channel, const struct stream_rules *rules,
     uint32_t *ret_generation);
 /** Calls fn for each channel with subscribers. */
 void home_channels(const struct home *h,
-    void (*fn)(void *arg, struct cast_span channel, uint32_t clients), void *arg);
+    void (*fn)(void *arg, struct weft_span channel, uint32_t clients), void *arg);
 #endif

@@ -121,7 +121,7 @@ void home_unsubscribe(struct home *h, const struct unsubscribe *u)
 
 /* ---- questions ---- */
 
-int home_history(struct home *h, struct cast_span channel, const struct stream_rules *rules,
+int home_history(struct home *h, struct weft_span channel, const struct stream_rules *rules,
     const struct stream_filter *f, struct history_answer *ret)
 {
     memset(ret, 0, sizeof *ret);
@@ -138,7 +138,7 @@ int home_history(struct home *h, struct cast_span channel, const struct stream_r
     return rc;
 }
 
-void home_history_remove(struct home *h, struct cast_span channel)
+void home_history_remove(struct home *h, struct weft_span channel)
 {
     struct topic *t = topic__find(h, channel);
     if (!t)
@@ -147,7 +147,7 @@ void home_history_remove(struct home *h, struct cast_span channel)
     topic__settle(t);
 }
 
-int home_presence(const struct home *h, struct cast_span channel, struct present *ret)
+int home_presence(const struct home *h, struct weft_span channel, struct present *ret)
 {
     *ret = (struct present){NULL, NULL, 0};
     const struct topic *t = topic__find(h, channel);
@@ -155,14 +155,14 @@ int home_presence(const struct home *h, struct cast_span channel, struct present
 }
 
 void home_presence_stats(
-    const struct home *h, struct cast_span channel, struct cast_presence_stats *ret)
+    const struct home *h, struct weft_span channel, struct cast_presence_stats *ret)
 {
     const struct topic *t = topic__find(h, channel);
     ret->num_clients = t ? (uint32_t)t->presence.clients.count : 0;
     ret->num_users = t ? (uint32_t)t->presence.users.count : 0;
 }
 
-int home_check(struct home *h, struct cast_span channel, const struct stream_rules *rules,
+int home_check(struct home *h, struct weft_span channel, const struct stream_rules *rules,
     uint32_t *ret_generation)
 {
     struct topic *t = topic__make(h, channel);
@@ -178,7 +178,7 @@ int home_check(struct home *h, struct cast_span channel, const struct stream_rul
 }
 
 void home_channels(const struct home *h,
-    void (*fn)(void *arg, struct cast_span channel, uint32_t clients), void *arg)
+    void (*fn)(void *arg, struct weft_span channel, uint32_t clients), void *arg)
 {
     struct table_iter it = TABLE_ITER;
     const struct topic *t;

@@ -25,20 +25,20 @@ struct topic {
     char name[];
 };
 
-static inline struct cast_span topic__channel(const struct topic *t)
+static inline struct weft_span topic__channel(const struct topic *t)
 {
-    return (struct cast_span){t->name, t->key.bytes};
+    return (struct weft_span){t->name, t->key.bytes};
 }
 
 int64_t topic__now_ms(const struct home *h);
-struct topic *topic__find(const struct home *h, struct cast_span channel);
+struct topic *topic__find(const struct home *h, struct weft_span channel);
 /** Finds or makes; NULL without memory. */
-struct topic *topic__make(struct home *h, struct cast_span channel);
+struct topic *topic__make(struct home *h, struct weft_span channel);
 /** After any change: frees the topic if nothing keeps it (P1), else sets its timer. */
 void topic__settle(struct topic *t);
 /** Tells positioned subscribers if the stream's numbering began anew. */
 void topic__check_generation(struct topic *t);
 /** A join or leave push to those who hear them. */
 int topic__push_membership(
-    struct topic *t, const struct cinfo *who, struct cast_span chan_info, bool join);
+    struct topic *t, const struct cinfo *who, struct weft_span chan_info, bool join);
 #endif

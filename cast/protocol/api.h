@@ -42,9 +42,9 @@ enum cast_api_method {
 };
 
 struct cast_api_publish { // publish and broadcast
-    struct cast_span channel;
+    struct weft_span channel;
     struct cast_spans channels; // broadcast
-    struct cast_span data, b64data, idempotency_key, version_epoch;
+    struct weft_span data, b64data, idempotency_key, version_epoch;
     struct cast_pairs tags;
     uint64_t version;
     bool skip_history, delta;
@@ -54,8 +54,8 @@ struct cast_api_override {
     bool given, value;
 };
 struct cast_api_subscribe {
-    struct cast_span channel, user, client, session;
-    struct cast_span data, b64data, info, b64info;
+    struct weft_span channel, user, client, session;
+    struct weft_span data, b64data, info, b64info;
     int64_t expire_at_s;
     struct cast_position recover_since;
     bool has_recover_since;
@@ -63,24 +63,24 @@ struct cast_api_subscribe {
         force_push_join_leave;
 };
 struct cast_api_unsubscribe {
-    struct cast_span channel, user, client, session;
+    struct weft_span channel, user, client, session;
 };
 struct cast_api_disconnect {
-    struct cast_span user, client, session;
+    struct weft_span user, client, session;
     struct cast_spans whitelist; // client ids to keep
     bool has_disconnect;
     struct cast_disconnect disconnect;
 };
 struct cast_api_refresh {
-    struct cast_span user, client, session, info;
+    struct weft_span user, client, session, info;
     int64_t expire_at_s;
     bool expired;
 };
 struct cast_api_channels {
-    struct cast_span pattern;
+    struct weft_span pattern;
 };
 struct cast_api_rpc {
-    struct cast_span method, params;
+    struct weft_span method, params;
 };
 struct cast_api_request;
 struct cast_api_batch {
@@ -107,7 +107,7 @@ struct cast_api_request {
 
 /** cast_api_method_find - the method with this path name ("presence_stats"), CAST_API_NONE if none.
  */
-enum cast_api_method cast_api_method_find(struct cast_span name);
+enum cast_api_method cast_api_method_find(struct weft_span name);
 /** Its name, as in paths and batch replies; "" for NONE and NULL. */
 const char *cast_api_method_name(enum cast_api_method m);
 
@@ -116,7 +116,7 @@ const char *cast_api_method_name(enum cast_api_method m);
  * Returns 0; -EBADMSG empty, not JSON, text behind it, or a wrong type (HTTP 400); -ENOMEM.
  * `null` counts as `{}`. What is required is not checked here: that is error 107, the core's.
  */
-int cast_api_decode(enum cast_api_method method, struct cast_span body,
+int cast_api_decode(enum cast_api_method method, struct weft_span body,
     struct cast_scratch *scratch, struct cast_api_request *ret);
 
 /**
@@ -125,14 +125,14 @@ int cast_api_decode(enum cast_api_method method, struct cast_span body,
  * @ret_json: whether they are valid JSON (data always is; base64 can hold anything).
  * Returns 0; -EBADMSG bad base64 (error 107); -ENOMEM.
  */
-int cast_api_payload(struct cast_span data, struct cast_span b64data, struct cast_scratch *scratch,
-    struct cast_span *ret_data, bool *ret_json);
+int cast_api_payload(struct weft_span data, struct weft_span b64data, struct cast_scratch *scratch,
+    struct weft_span *ret_data, bool *ret_json);
 
 /** One command of the legacy body. */
 struct cast_api_legacy {
     uint32_t id;
     enum cast_api_method method; // CAST_API_NONE: a number that is no method of ours (error 104)
-    struct cast_span params;     // raw; absent or of a wrong type: error 107 from cast_api_decode
+    struct weft_span params;     // raw; absent or of a wrong type: error 107 from cast_api_decode
 };
 /**
  * cast_api_legacy_next - the next command of a legacy body.
@@ -162,10 +162,10 @@ void cast_api_batch_close(struct cast_out *o, size_t count);
 
 /* Results, between open and close; offset 0 and an empty epoch are left out of a publish result. */
 void cast_api_put_empty(struct cast_out *o);
-void cast_api_put_publish(struct cast_out *o, uint64_t offset, struct cast_span epoch);
+void cast_api_put_publish(struct cast_out *o, uint64_t offset, struct weft_span epoch);
 /** Broadcast: open, then for each channel one of the two, then close. */
 void cast_api_broadcast_open(struct cast_out *o);
-void cast_api_broadcast_result(struct cast_out *o, uint64_t offset, struct cast_span epoch);
+void cast_api_broadcast_result(struct cast_out *o, uint64_t offset, struct weft_span epoch);
 void cast_api_broadcast_error(struct cast_out *o, const struct cast_error *e);
 void cast_api_broadcast_close(struct cast_out *o);
 void cast_api_put_presence(struct cast_out *o, const struct cast_client_info *infos, size_t count);
@@ -173,16 +173,16 @@ void cast_api_put_presence_stats(struct cast_out *o, const struct cast_presence_
 void cast_api_put_history(struct cast_out *o, const struct cast_history_result *r);
 /** Channels with their numbers of clients: open, any number of entries, close. */
 void cast_api_channels_open(struct cast_out *o);
-void cast_api_channels_entry(struct cast_out *o, struct cast_span channel, uint32_t num_clients);
+void cast_api_channels_entry(struct cast_out *o, struct weft_span channel, uint32_t num_clients);
 void cast_api_channels_close(struct cast_out *o);
-void cast_api_put_rpc(struct cast_out *o, struct cast_span data);
+void cast_api_put_rpc(struct cast_out *o, struct weft_span data);
 
 struct cast_api_metric {
-    struct cast_span name;
+    struct weft_span name;
     double value;
 };
 struct cast_api_node {
-    struct cast_span uid, name, version;
+    struct weft_span uid, name, version;
     uint32_t num_clients, num_users, num_channels, num_subs, uptime_s;
     double metrics_interval_s; // 0: no metrics
     const struct cast_api_metric *metrics;

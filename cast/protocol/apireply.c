@@ -13,7 +13,7 @@ void cast_api_open(struct cast_out *o, const struct cast_api_frame *f)
     if (f->shape == CAST_API_BATCHED) {
         cast_out_comma(o);
         CAST_OUT_LIT(o, "{\"");
-        cast_out_put(o, cast_span_of(cast_api_method_name(f->method)));
+        cast_out_put(o, weft_span_of(cast_api_method_name(f->method)));
         CAST_OUT_LIT(o, "\":");
         return;
     }
@@ -36,7 +36,7 @@ void cast_api_error_bare(struct cast_out *o, const struct cast_error *e)
 {
     CAST_OUT_LIT(o, "{\"code\":");
     cast_out_u64(o, e->code);
-    if (e->message.bytes) {
+    if (e->message.len) {
         CAST_OUT_LIT(o, ",\"message\":");
         cast_out_string(o, e->message);
     }
@@ -79,14 +79,14 @@ void cast_api_put_empty(struct cast_out *o)
     CAST_OUT_LIT(o, "{}");
 }
 
-void cast_api_put_publish(struct cast_out *o, uint64_t offset, struct cast_span epoch)
+void cast_api_put_publish(struct cast_out *o, uint64_t offset, struct weft_span epoch)
 {
     cast_out_char(o, '{');
     if (offset) {
         CAST_OUT_LIT(o, "\"offset\":");
         cast_out_u64(o, offset);
     }
-    if (epoch.bytes) {
+    if (epoch.len) {
         CAST_OUT_KEY(o, "epoch");
         cast_out_string(o, epoch);
     }
@@ -98,7 +98,7 @@ void cast_api_broadcast_open(struct cast_out *o)
     CAST_OUT_LIT(o, "{\"responses\":[");
 }
 
-void cast_api_broadcast_result(struct cast_out *o, uint64_t offset, struct cast_span epoch)
+void cast_api_broadcast_result(struct cast_out *o, uint64_t offset, struct weft_span epoch)
 {
     cast_out_comma(o);
     CAST_OUT_LIT(o, "{\"result\":");
@@ -139,7 +139,7 @@ void cast_api_channels_open(struct cast_out *o)
     CAST_OUT_LIT(o, "{\"channels\":{");
 }
 
-void cast_api_channels_entry(struct cast_out *o, struct cast_span channel, uint32_t num_clients)
+void cast_api_channels_entry(struct cast_out *o, struct weft_span channel, uint32_t num_clients)
 {
     cast_out_comma(o);
     cast_out_string(o, channel);
@@ -156,10 +156,10 @@ void cast_api_channels_close(struct cast_out *o)
     CAST_OUT_LIT(o, "}}");
 }
 
-void cast_api_put_rpc(struct cast_out *o, struct cast_span data)
+void cast_api_put_rpc(struct cast_out *o, struct weft_span data)
 {
     cast_out_char(o, '{');
-    if (data.bytes) {
+    if (data.len) {
         CAST_OUT_LIT(o, "\"data\":");
         cast_out_put(o, data);
     }

@@ -139,10 +139,10 @@ static const struct method {
     [CAST_API_BATCH] = {"batch", -1, &batch_table},
 };
 
-enum cast_api_method cast_api_method_find(struct cast_span name)
+enum cast_api_method cast_api_method_find(struct weft_span name)
 {
     for (unsigned m = 0; m < CAST_API_NONE; m++)
-        if (cast_span_eq(name, cast_span_of(methods[m].name)))
+        if (cast_span_eq(name, weft_span_of(methods[m].name)))
             return m;
     return CAST_API_NONE;
 }
@@ -152,11 +152,11 @@ const char *cast_api_method_name(enum cast_api_method m)
     return m < CAST_API_NONE ? methods[m].name : "";
 }
 
-static enum cast_api_method find_any_case(struct cast_span name)
+static enum cast_api_method find_any_case(struct weft_span name)
 {
     for (unsigned m = 0; m < CAST_API_NONE; m++)
-        if (strlen(methods[m].name) == name.bytes &&
-            strncasecmp(methods[m].name, name.ptr, name.bytes) == 0)
+        if (strlen(methods[m].name) == name.len &&
+            strncasecmp(methods[m].name, name.data, name.len) == 0)
             return m;
     return CAST_API_NONE;
 }
@@ -171,7 +171,7 @@ static int read_request(struct cast_json *j, enum cast_api_method m, struct cast
 /* One command of a batch: the first known key decides; unknown ones are stepped over. */
 static int read_command(struct cast_json *j, struct cast_api_request *r)
 {
-    struct cast_span key;
+    struct weft_span key;
     memset(r, 0, sizeof(*r));
     r->method = CAST_API_NULL;
     if (cast_json_null(j))
@@ -208,7 +208,7 @@ static int read_commands(struct cast_json *j, void *base)
     return rc;
 }
 
-int cast_api_decode(enum cast_api_method method, struct cast_span body,
+int cast_api_decode(enum cast_api_method method, struct weft_span body,
     struct cast_scratch *scratch, struct cast_api_request *ret)
 {
     struct cast_json j;
@@ -231,29 +231,29 @@ static int base64_value(char c)
 }
 
 /* What follows the first '=': exactly the padding that the bits so far call for. */
-static bool base64_padding(struct cast_span rest, unsigned digits)
+static bool base64_padding(struct weft_span rest, unsigned digits)
 {
     size_t pads = 0;
-    for (size_t i = 0; i < rest.bytes; i++) {
-        if (rest.ptr[i] == '=')
+    for (size_t i = 0; i < rest.len; i++) {
+        if (rest.data[i] == '=')
             pads++;
-        else if (rest.ptr[i] != '\n' && rest.ptr[i] != '\r')
+        else if (rest.data[i] != '\n' && rest.data[i] != '\r')
             return false;
     }
     return digits % 4 == 0 ? pads == 0 : digits % 4 > 1 && pads == 4 - digits % 4;
 }
 
-static int base64_decode(struct cast_span in, struct cast_scratch *scratch, struct cast_span *ret)
+static int base64_decode(struct weft_span in, struct cast_scratch *scratch, struct weft_span *ret)
 {
-    char *buf = cast_scratch_alloc(scratch, in.bytes / 4 * 3 + 3), *q = buf;
+    char *buf = cast_scratch_alloc(scratch, in.len / 4 * 3 + 3), *q = buf;
     uint32_t bits = 0;
     unsigned digits = 0;
     size_t i = 0;
     if (!buf)
         return -ENOMEM;
-    for (; i < in.bytes && in.ptr[i] != '='; i++) {
-        int v = base64_value(in.ptr[i]);
-        if (v < 0 && (in.ptr[i] == '\n' || in.ptr[i] == '\r'))
+    for (; i < in.len && in.data[i] != '='; i++) {
+        int v = base64_value(in.data[i]);
+        if (v < 0 && (in.data[i] == '\n' || in.data[i] == '\r'))
             continue;
         if (v < 0)
             return -EBADMSG;
@@ -261,18 +261,18 @@ static int base64_decode(struct cast_span in, struct cast_scratch *scratch, stru
         if (++digits % 4 != 1) // the second, third and fourth digit each complete a byte
             *q++ = (char)(bits >> (6 - 2 * ((digits - 1) % 4)));
     }
-    if (!base64_padding((struct cast_span){in.ptr + i, in.bytes - i}, digits))
+    if (!base64_padding((struct weft_span){in.data + i, in.len - i}, digits))
         return -EBADMSG;
-    *ret = (struct cast_span){buf, (size_t)(q - buf)};
+    *ret = (struct weft_span){buf, (size_t)(q - buf)};
     return 0;
 }
 
-int cast_api_payload(struct cast_span data, struct cast_span b64data, struct cast_scratch *scratch,
-    struct cast_span *ret_data, bool *ret_json)
+int cast_api_payload(struct weft_span data, struct weft_span b64data, struct cast_scratch *scratch,
+    struct weft_span *ret_data, bool *ret_json)
 {
-    struct cast_span bytes = data;
+    struct weft_span bytes = data;
     bool json = true;
-    if (b64data.bytes) {
+    if (b64data.len) {
         int rc = base64_decode(b64data, scratch, &bytes);
         if (rc < 0)
             return rc;
@@ -298,7 +298,7 @@ static enum cast_api_method legacy_method(int64_t number)
 static int read_legacy_method(struct cast_json *j, void *base)
 {
     struct cast_api_legacy *c = base;
-    struct cast_span name;
+    struct weft_span name;
     int64_t number;
     if (cast_json_more(j) && *j->at == '"') {
         int rc = cast_json_string(j, &name);

@@ -67,7 +67,7 @@ static const struct cast_disconnect disconnects[] = {
 
 static const struct {
     uint32_t code;
-    struct cast_span reason;
+    struct weft_span reason;
 } unsubscribes[] = {
     {CAST_UNSUB_CLIENT, TEXT("client unsubscribed")},
     {CAST_UNSUB_DISCONNECTED, TEXT("client disconnected")},
@@ -124,10 +124,10 @@ bool cast_disconnect_reconnects(uint32_t code)
     return (code >= 3000 && code < 3500) || (code >= 4000 && code < 4500) || code >= 5000;
 }
 
-struct cast_span cast_unsubscribe_reason(uint32_t code)
+struct weft_span cast_unsubscribe_reason(uint32_t code)
 {
     for (size_t i = 0; i < COUNT(unsubscribes); i++)
         if (unsubscribes[i].code == code)
             return unsubscribes[i].reason;
-    return (struct cast_span){"", 0};
+    return (struct weft_span){"", 0};
 }

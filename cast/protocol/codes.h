@@ -34,7 +34,7 @@ enum cast_error_code {
 struct cast_error {
     uint32_t code;
     bool temporary;
-    struct cast_span message;
+    struct weft_span message;
 };
 
 /** cast_error_find - the client protocol's error with this code; the internal one for a number that
@@ -77,7 +77,7 @@ enum cast_disconnect_code {
  */
 struct cast_disconnect {
     uint32_t code;
-    struct cast_span reason;
+    struct weft_span reason;
 };
 
 /** cast_disconnect_find - the protocol's disconnect with this code; NULL for a number of nobody's.
@@ -98,5 +98,5 @@ enum cast_unsubscribe_code {
 
 /** cast_unsubscribe_reason - the text that goes with an unsubscribe code; empty for an unknown one.
  */
-struct cast_span cast_unsubscribe_reason(uint32_t code);
+struct weft_span cast_unsubscribe_reason(uint32_t code);
 #endif

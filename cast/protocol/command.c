@@ -39,7 +39,7 @@ static const struct cast_json_table subscribe_table = TABLE_OF(subscribe_fields)
 static int read_subs(struct cast_json *j, void *base)
 {
     struct cast_connect *c = base;
-    struct cast_span channel;
+    struct weft_span channel;
     if (cast_json_null(j))
         return 0;
     int rc = cast_json_object(j);
@@ -126,14 +126,14 @@ const char *cast_method_name(enum cast_method m)
     return m < CAST_METHOD_NONE ? methods[m].name : "";
 }
 
-static enum cast_method find_method(struct cast_span key)
+static enum cast_method find_method(struct weft_span key)
 {
     for (unsigned m = 0; m < CAST_METHOD_NONE; m++)
-        if (methods[m].name_bytes == key.bytes && memcmp(methods[m].name, key.ptr, key.bytes) == 0)
+        if (methods[m].name_bytes == key.len && memcmp(methods[m].name, key.data, key.len) == 0)
             return m;
     for (unsigned m = 0; m < CAST_METHOD_NONE; m++)
-        if (methods[m].name_bytes == key.bytes &&
-            strncasecmp(methods[m].name, key.ptr, key.bytes) == 0)
+        if (methods[m].name_bytes == key.len &&
+            strncasecmp(methods[m].name, key.data, key.len) == 0)
             return m;
     return CAST_METHOD_NONE;
 }
@@ -165,7 +165,7 @@ static int read_id(struct cast_json *j, uint32_t *ret)
 
 int cast_command_next(struct cast_json *j, struct cast_command *ret_cmd)
 {
-    struct cast_span key;
+    struct weft_span key;
     if (!cast_json_more(j))
         return 0;
     ret_cmd->id = 0;
@@ -175,7 +175,7 @@ int cast_command_next(struct cast_json *j, struct cast_command *ret_cmd)
     int rc = cast_json_object(j);
     while (rc == 0 && (rc = cast_json_key(j, &key)) > 0) {
         enum cast_method m = CAST_METHOD_NONE;
-        if (key.bytes == 2 && strncasecmp(key.ptr, "id", 2) == 0)
+        if (key.len == 2 && strncasecmp(key.data, "id", 2) == 0)
             rc = read_id(j, &ret_cmd->id);
         else if ((m = find_method(key)) != CAST_METHOD_NONE)
             rc = read_method(j, m, ret_cmd);
@@ -186,7 +186,7 @@ int cast_command_next(struct cast_json *j, struct cast_command *ret_cmd)
 }
 
 int cast_connect_decode(
-    struct cast_span text, struct cast_scratch *scratch, struct cast_connect *ret)
+    struct weft_span text, struct cast_scratch *scratch, struct cast_connect *ret)
 {
     struct cast_json j;
     cast_json_init(&j, text, scratch);
@@ -195,19 +195,19 @@ int cast_connect_decode(
     return rc < 0 ? rc : cast_json_end(&j);
 }
 
-int cast_payload_line(struct cast_span data, struct cast_scratch *scratch, struct cast_span *ret)
+int cast_payload_line(struct weft_span data, struct cast_scratch *scratch, struct weft_span *ret)
 {
-    const char *feed = data.bytes ? memchr(data.ptr, '\n', data.bytes) : NULL;
+    const char *feed = data.len ? memchr(data.data, '\n', data.len) : NULL;
     if (!feed) {
         *ret = data;
         return 0;
     }
-    char *buf = cast_scratch_alloc(scratch, data.bytes), *q = buf;
+    char *buf = cast_scratch_alloc(scratch, data.len), *q = buf;
     if (!buf)
         return -ENOMEM;
-    for (const char *p = data.ptr, *end = p + data.bytes; p < end; p++)
+    for (const char *p = data.data, *end = p + data.len; p < end; p++)
         if (*p != '\n')
             *q++ = *p;
-    *ret = (struct cast_span){buf, (size_t)(q - buf)};
+    *ret = (struct weft_span){buf, (size_t)(q - buf)};
     return 0;
 }

@@ -35,8 +35,8 @@ enum cast_method {
 };
 
 struct cast_subscribe {
-    struct cast_span channel, token, epoch, data, delta, cursor;
-    struct cast_span tf; // raw: the tags filter, an object
+    struct weft_span channel, token, epoch, data, delta, cursor;
+    struct weft_span tf; // raw: the tags filter, an object
     uint64_t offset;
     int64_t flag;
     int32_t type, phase, limit;
@@ -44,45 +44,45 @@ struct cast_subscribe {
 };
 /** One entry of connect's subs: a channel and what a subscribe command would say. */
 struct cast_connect_sub {
-    struct cast_span channel;
+    struct weft_span channel;
     struct cast_subscribe request;
 };
 struct cast_connect {
-    struct cast_span token, data, name, version;
+    struct weft_span token, data, name, version;
     struct cast_connect_sub *subs;
     size_t sub_count, sub_room;
     struct cast_pairs headers;
     int64_t flag;
 };
 struct cast_channel_ref { // unsubscribe, presence, presence_stats
-    struct cast_span channel;
+    struct weft_span channel;
 };
 struct cast_publish {
-    struct cast_span channel, data, key;
+    struct weft_span channel, data, key;
     int32_t type;
     bool removed;
 };
 struct cast_position {
     uint64_t offset;
-    struct cast_span epoch;
+    struct weft_span epoch;
 };
 struct cast_history {
-    struct cast_span channel;
+    struct weft_span channel;
     struct cast_position since;
     int32_t limit;
     bool has_since, reverse;
 };
 struct cast_rpc {
-    struct cast_span method, data;
+    struct weft_span method, data;
 };
 struct cast_send {
-    struct cast_span data;
+    struct weft_span data;
 };
 struct cast_refresh {
-    struct cast_span token;
+    struct weft_span token;
 };
 struct cast_sub_refresh {
-    struct cast_span channel, token;
+    struct weft_span channel, token;
     int32_t type;
 };
 
@@ -128,7 +128,7 @@ int cast_command_next(struct cast_json *j, struct cast_command *ret_cmd);
  * Returns 0, or an error as above; text after the object is an error.
  */
 int cast_connect_decode(
-    struct cast_span text, struct cast_scratch *scratch, struct cast_connect *ret);
+    struct weft_span text, struct cast_scratch *scratch, struct cast_connect *ret);
 
 /**
  * cast_payload_line - a payload as it may stand in a line of the protocol.
@@ -136,5 +136,5 @@ int cast_connect_decode(
  *        pass as they are. A payload without line feeds is returned as it is, without a copy.
  * Returns 0, or -ENOMEM.
  */
-int cast_payload_line(struct cast_span data, struct cast_scratch *scratch, struct cast_span *ret);
+int cast_payload_line(struct weft_span data, struct cast_scratch *scratch, struct weft_span *ret);
 #endif

@@ -18,15 +18,14 @@
 #include <strings.h>
 
 static const struct cast_json_field *find_field(
-    const struct cast_json_table *t, struct cast_span key)
+    const struct cast_json_table *t, struct weft_span key)
 {
     for (size_t i = 0; i < t->count; i++)
-        if (t->fields[i].name_bytes == key.bytes &&
-            memcmp(t->fields[i].name, key.ptr, key.bytes) == 0)
+        if (t->fields[i].name_bytes == key.len && memcmp(t->fields[i].name, key.data, key.len) == 0)
             return &t->fields[i];
     for (size_t i = 0; i < t->count; i++)
-        if (t->fields[i].name_bytes == key.bytes &&
-            strncasecmp(t->fields[i].name, key.ptr, key.bytes) == 0)
+        if (t->fields[i].name_bytes == key.len &&
+            strncasecmp(t->fields[i].name, key.data, key.len) == 0)
             return &t->fields[i];
     return NULL;
 }
@@ -47,10 +46,10 @@ int cast_json_grow(struct cast_json *j, void **items, size_t *room, size_t count
     return 0;
 }
 
-static int string_or_null(struct cast_json *j, struct cast_span *ret)
+static int string_or_null(struct cast_json *j, struct weft_span *ret)
 {
     if (cast_json_null(j)) {
-        *ret = (struct cast_span){"", 0};
+        *ret = (struct weft_span){"", 0};
         return 0;
     }
     return cast_json_string(j, ret);
@@ -61,7 +60,7 @@ static int read_spans(struct cast_json *j, struct cast_spans *list)
     int rc = cast_json_array(j);
     list->count = 0;
     while (rc == 0 && (rc = cast_json_item(j)) > 0) {
-        struct cast_span item;
+        struct weft_span item;
         rc = string_or_null(j, &item);
         if (rc == 0)
             rc = cast_json_grow(j, (void **)&list->items, &list->room, list->count, sizeof(item));
@@ -117,14 +116,14 @@ static int read_field(struct cast_json *j, const struct cast_json_field *f, char
 {
     char *to = base + f->offset;
     if (f->type == CAST_JSON_RAW)
-        return cast_json_raw(j, (struct cast_span *)(void *)to);
+        return cast_json_raw(j, (struct weft_span *)(void *)to);
     if (f->type == CAST_JSON_CALL)
         return f->call(j, base);
     if (cast_json_more(j) && *j->at == 'n')
         return cast_json_null(j) ? 0 : -EBADMSG;
     switch (f->type) {
     case CAST_JSON_STRING:
-        return cast_json_string(j, (struct cast_span *)(void *)to);
+        return cast_json_string(j, (struct weft_span *)(void *)to);
     case CAST_JSON_BOOL:
         return cast_json_bool(j, (bool *)(void *)to);
     case CAST_JSON_U32:
@@ -148,7 +147,7 @@ static int read_field(struct cast_json *j, const struct cast_json_field *f, char
 
 int cast_json_struct(struct cast_json *j, const struct cast_json_table *table, void *base)
 {
-    struct cast_span key;
+    struct weft_span key;
     if (cast_json_null(j))
         return 0;
     int rc = cast_json_object(j);

@@ -25,10 +25,10 @@
 
 enum { SAW_ESCAPE = 1, SAW_HIGH = 2 };
 
-void cast_json_init(struct cast_json *j, struct cast_span text, struct cast_scratch *scratch)
+void cast_json_init(struct cast_json *j, struct weft_span text, struct cast_scratch *scratch)
 {
-    j->at = text.ptr ? text.ptr : "";
-    j->end = j->at + text.bytes;
+    j->at = text.data ? text.data : "";
+    j->end = j->at + text.len;
     j->scratch = scratch;
 }
 
@@ -267,7 +267,7 @@ static const char *scan_value(const char *p, const char *end, unsigned *saw)
     return p;
 }
 
-int cast_json_raw(struct cast_json *j, struct cast_span *ret_raw)
+int cast_json_raw(struct cast_json *j, struct weft_span *ret_raw)
 {
     unsigned saw = 0;
     const char *from = skip_space(j->at, j->end);
@@ -277,7 +277,7 @@ int cast_json_raw(struct cast_json *j, struct cast_span *ret_raw)
     if (ret_raw) {
         if ((saw & SAW_HIGH) && !weft_utf8_valid(from, (size_t)(to - from)))
             return -EBADMSG;
-        *ret_raw = (struct cast_span){from, (size_t)(to - from)};
+        *ret_raw = (struct weft_span){from, (size_t)(to - from)};
     }
     j->at = to;
     return 0;
@@ -341,7 +341,7 @@ static char unescaped(char c)
 /* Decodes a validated string body; the result is at most three times as long (a bad byte becomes
  * the three of U+FFFD). */
 static int decode_string(
-    struct cast_scratch *s, const char *p, const char *end, struct cast_span *ret)
+    struct cast_scratch *s, const char *p, const char *end, struct weft_span *ret)
 {
     char *buf = cast_scratch_alloc(s, (size_t)(end - p) * 3), *q = buf;
     if (!buf)
@@ -362,11 +362,11 @@ static int decode_string(
             p++;
         }
     }
-    *ret = (struct cast_span){buf, (size_t)(q - buf)};
+    *ret = (struct weft_span){buf, (size_t)(q - buf)};
     return 0;
 }
 
-int cast_json_string(struct cast_json *j, struct cast_span *ret)
+int cast_json_string(struct cast_json *j, struct weft_span *ret)
 {
     unsigned saw = 0;
     const char *from = skip_space(j->at, j->end);
@@ -378,7 +378,7 @@ int cast_json_string(struct cast_json *j, struct cast_span *ret)
     j->at = to + 1;
     if (saw && ((saw & SAW_ESCAPE) || !weft_utf8_valid(from, (size_t)(to - from))))
         return decode_string(j->scratch, from, to, ret);
-    *ret = (struct cast_span){from, (size_t)(to - from)};
+    *ret = (struct weft_span){from, (size_t)(to - from)};
     return 0;
 }
 
@@ -479,7 +479,7 @@ int cast_json_item(struct cast_json *j)
     return next_member(j, '[', ']');
 }
 
-int cast_json_key(struct cast_json *j, struct cast_span *ret_key)
+int cast_json_key(struct cast_json *j, struct weft_span *ret_key)
 {
     int rc = next_member(j, '{', '}');
     if (rc <= 0)
@@ -492,10 +492,10 @@ int cast_json_key(struct cast_json *j, struct cast_span *ret_key)
     return 1;
 }
 
-bool cast_json_valid(struct cast_span text)
+bool cast_json_valid(struct weft_span text)
 {
     struct cast_json j;
-    struct cast_span raw;
+    struct weft_span raw;
     cast_json_init(&j, text, NULL);
     return cast_json_raw(&j, &raw) == 0 && cast_json_end(&j) == 0;
 }

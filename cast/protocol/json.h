@@ -34,7 +34,7 @@ struct cast_json {
 };
 
 /** cast_json_init - read text; scratch is borrowed and holds what cannot be a span of text. */
-void cast_json_init(struct cast_json *j, struct cast_span text, struct cast_scratch *scratch);
+void cast_json_init(struct cast_json *j, struct weft_span text, struct cast_scratch *scratch);
 
 /** cast_json_more - skip white space; is there another byte? */
 bool cast_json_more(struct cast_json *j);
@@ -47,10 +47,10 @@ int cast_json_end(struct cast_json *j);
  * @ret_raw: its bytes, without surrounding white space; may be NULL.
  * Validates the value as JSON and, when ret_raw is given, as UTF-8.
  */
-int cast_json_raw(struct cast_json *j, struct cast_span *ret_raw);
+int cast_json_raw(struct cast_json *j, struct weft_span *ret_raw);
 
 /** cast_json_string - one string, decoded; a span of the text when it has nothing to decode. */
-int cast_json_string(struct cast_json *j, struct cast_span *ret);
+int cast_json_string(struct cast_json *j, struct weft_span *ret);
 /** Numbers without fraction or exponent, in range; booleans. */
 int cast_json_u64(struct cast_json *j, uint64_t max, uint64_t *ret);
 int cast_json_i64(struct cast_json *j, int64_t min, int64_t max, int64_t *ret);
@@ -67,14 +67,14 @@ bool cast_json_null(struct cast_json *j);
  * error.
  */
 int cast_json_object(struct cast_json *j);
-int cast_json_key(struct cast_json *j, struct cast_span *ret_key);
+int cast_json_key(struct cast_json *j, struct weft_span *ret_key);
 int cast_json_array(struct cast_json *j);
 int cast_json_item(struct cast_json *j);
 
 /** What a field of a struct is, and how it is read. */
 enum cast_json_type {
-    CAST_JSON_STRING, // struct cast_span
-    CAST_JSON_RAW,    // struct cast_span: the value's own bytes, null included
+    CAST_JSON_STRING, // struct weft_span
+    CAST_JSON_RAW,    // struct weft_span: the value's own bytes, null included
     CAST_JSON_BOOL,   // bool
     CAST_JSON_U32,    // uint32_t
     CAST_JSON_U64,    // uint64_t
@@ -104,5 +104,5 @@ struct cast_json_table {
 int cast_json_struct(struct cast_json *j, const struct cast_json_table *table, void *base);
 
 /** cast_json_valid - is text one JSON value (white space around it allowed), in UTF-8? */
-bool cast_json_valid(struct cast_span text);
+bool cast_json_valid(struct weft_span text);
 #endif

@@ -138,20 +138,20 @@ static size_t put_high(struct cast_out *o, const char *p, size_t left)
     return step;
 }
 
-void cast_out_string(struct cast_out *o, struct cast_span s)
+void cast_out_string(struct cast_out *o, struct weft_span s)
 {
     cast_out_char(o, '"');
-    for (size_t i = 0; i < s.bytes;) {
+    for (size_t i = 0; i < s.len;) {
         size_t from = i;
-        while (i < s.bytes && plain((unsigned char)s.ptr[i]))
+        while (i < s.len && plain((unsigned char)s.data[i]))
             i++;
-        cast_out_bytes(o, s.ptr + from, i - from);
-        if (i == s.bytes)
+        cast_out_bytes(o, s.data + from, i - from);
+        if (i == s.len)
             break;
-        if ((unsigned char)s.ptr[i] >= 0x80)
-            i += put_high(o, s.ptr + i, s.bytes - i);
+        if ((unsigned char)s.data[i] >= 0x80)
+            i += put_high(o, s.data + i, s.len - i);
         else
-            put_ascii_escape(o, s.ptr[i++]);
+            put_ascii_escape(o, s.data[i++]);
     }
     cast_out_char(o, '"');
 }

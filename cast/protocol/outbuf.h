@@ -38,9 +38,9 @@ static inline void cast_out_clear(struct cast_out *o)
     o->err = 0;
 }
 /** cast_out_span - what was written so far; borrowed until the next write. */
-static inline struct cast_span cast_out_span(const struct cast_out *o)
+static inline struct weft_span cast_out_span(const struct cast_out *o)
 {
-    return (struct cast_span){o->buf ? o->buf : "", o->used};
+    return (struct weft_span){o->buf ? o->buf : "", o->used};
 }
 
 /** cast_out_grow - make room for bytes more; returns false (and sets err) when that cannot be. */
@@ -59,9 +59,9 @@ static inline void cast_out_bytes(struct cast_out *o, const void *p, size_t byte
         o->used += bytes;
     }
 }
-static inline void cast_out_put(struct cast_out *o, struct cast_span s)
+static inline void cast_out_put(struct cast_out *o, struct weft_span s)
 {
-    cast_out_bytes(o, s.ptr, s.bytes);
+    cast_out_bytes(o, s.data, s.len);
 }
 static inline void cast_out_char(struct cast_out *o, char c)
 {
@@ -77,7 +77,7 @@ void cast_out_i64(struct cast_out *o, int64_t v);
 /** A finite number in the shortest form that reads back the same; 0 for what JSON cannot write. */
 void cast_out_double(struct cast_out *o, double v);
 /** cast_out_string - a JSON string with its quotes, escaped. */
-void cast_out_string(struct cast_out *o, struct cast_span s);
+void cast_out_string(struct cast_out *o, struct weft_span s);
 
 /** cast_out_comma - a comma, unless the last byte opens an object or array or nothing was written.
  */

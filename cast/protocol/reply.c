@@ -27,17 +27,17 @@ static void put_number(struct cast_out *o, uint64_t v, const char *key, size_t b
         cast_out_u64(o, v);
     }
 }
-static void put_text(struct cast_out *o, struct cast_span v, const char *key, size_t bytes)
+static void put_text(struct cast_out *o, struct weft_span v, const char *key, size_t bytes)
 {
-    if (v.bytes) {
+    if (v.len) {
         cast_out_comma(o);
         cast_out_bytes(o, key, bytes);
         cast_out_string(o, v);
     }
 }
-static void put_raw(struct cast_out *o, struct cast_span v, const char *key, size_t bytes)
+static void put_raw(struct cast_out *o, struct weft_span v, const char *key, size_t bytes)
 {
-    if (v.bytes) {
+    if (v.len) {
         cast_out_comma(o);
         cast_out_bytes(o, key, bytes);
         cast_out_put(o, v);
@@ -49,7 +49,7 @@ static void put_raw(struct cast_out *o, struct cast_span v, const char *key, siz
 #define TEXT(o, v, name) put_text(o, v, "\"" name "\":", sizeof("\"" name "\":") - 1)
 #define RAW(o, v, name) put_raw(o, v, "\"" name "\":", sizeof("\"" name "\":") - 1)
 
-static void put_key(struct cast_out *o, struct cast_span key)
+static void put_key(struct cast_out *o, struct weft_span key)
 {
     cast_out_comma(o);
     cast_out_string(o, key);
@@ -212,7 +212,7 @@ static void reply_open(struct cast_out *o, uint32_t id, enum cast_method m)
     NUMBER(o, id, "id");
     cast_out_comma(o);
     cast_out_char(o, '"');
-    cast_out_put(o, cast_span_of(cast_method_name(m)));
+    cast_out_put(o, weft_span_of(cast_method_name(m)));
     CAST_OUT_LIT(o, "\":");
 }
 static void reply_close(struct cast_out *o)
@@ -257,7 +257,7 @@ void cast_reply_history(struct cast_out *o, uint32_t id, const struct cast_histo
     cast_put_history(o, r, true);
     reply_close(o);
 }
-void cast_reply_rpc(struct cast_out *o, uint32_t id, struct cast_span data)
+void cast_reply_rpc(struct cast_out *o, uint32_t id, struct weft_span data)
 {
     reply_open(o, id, CAST_METHOD_RPC);
     cast_out_char(o, '{');
@@ -293,7 +293,7 @@ void cast_reply_ping(struct cast_out *o)
     CAST_OUT_LIT(o, "{}");
 }
 
-static void push_open(struct cast_out *o, struct cast_span channel)
+static void push_open(struct cast_out *o, struct weft_span channel)
 {
     CAST_OUT_LIT(o, "{\"push\":{");
     TEXT(o, channel, "channel");
@@ -304,7 +304,7 @@ static void push_close(struct cast_out *o)
 }
 
 void cast_push_publication(
-    struct cast_out *o, struct cast_span channel, const struct cast_publication *p)
+    struct cast_out *o, struct weft_span channel, const struct cast_publication *p)
 {
     push_open(o, channel);
     CAST_OUT_KEY(o, "pub");
@@ -312,7 +312,7 @@ void cast_push_publication(
     push_close(o);
 }
 void cast_push_join(
-    struct cast_out *o, struct cast_span channel, const struct cast_client_info *info)
+    struct cast_out *o, struct weft_span channel, const struct cast_client_info *info)
 {
     push_open(o, channel);
     CAST_OUT_KEY(o, "join");
@@ -322,7 +322,7 @@ void cast_push_join(
     push_close(o);
 }
 void cast_push_leave(
-    struct cast_out *o, struct cast_span channel, const struct cast_client_info *info)
+    struct cast_out *o, struct weft_span channel, const struct cast_client_info *info)
 {
     push_open(o, channel);
     CAST_OUT_KEY(o, "leave");
@@ -332,7 +332,7 @@ void cast_push_leave(
     push_close(o);
 }
 void cast_push_unsubscribe(
-    struct cast_out *o, struct cast_span channel, uint32_t code, struct cast_span reason)
+    struct cast_out *o, struct weft_span channel, uint32_t code, struct weft_span reason)
 {
     push_open(o, channel);
     CAST_OUT_KEY(o, "unsubscribe");
@@ -343,7 +343,7 @@ void cast_push_unsubscribe(
     push_close(o);
 }
 void cast_push_subscribe(
-    struct cast_out *o, struct cast_span channel, const struct cast_subscribe_result *r)
+    struct cast_out *o, struct weft_span channel, const struct cast_subscribe_result *r)
 {
     push_open(o, channel);
     CAST_OUT_KEY(o, "subscribe");
@@ -356,9 +356,9 @@ void cast_push_subscribe(
     cast_out_char(o, '}');
     push_close(o);
 }
-void cast_push_message(struct cast_out *o, struct cast_span data)
+void cast_push_message(struct cast_out *o, struct weft_span data)
 {
-    push_open(o, (struct cast_span){"", 0});
+    push_open(o, (struct weft_span){"", 0});
     CAST_OUT_KEY(o, "message");
     cast_out_char(o, '{');
     RAW(o, data, "data");
@@ -367,7 +367,7 @@ void cast_push_message(struct cast_out *o, struct cast_span data)
 }
 void cast_push_connect(struct cast_out *o, const struct cast_connect_result *r)
 {
-    push_open(o, (struct cast_span){"", 0});
+    push_open(o, (struct weft_span){"", 0});
     CAST_OUT_KEY(o, "connect");
     cast_out_char(o, '{');
     TEXT(o, r->client, "client");
@@ -381,7 +381,7 @@ void cast_push_connect(struct cast_out *o, const struct cast_connect_result *r)
 }
 void cast_push_disconnect(struct cast_out *o, const struct cast_disconnect *d)
 {
-    push_open(o, (struct cast_span){"", 0});
+    push_open(o, (struct weft_span){"", 0});
     CAST_OUT_KEY(o, "disconnect");
     cast_out_char(o, '{');
     NUMBER(o, d->code, "code");
@@ -391,7 +391,7 @@ void cast_push_disconnect(struct cast_out *o, const struct cast_disconnect *d)
 }
 void cast_push_refresh(struct cast_out *o, const struct cast_refresh_result *r)
 {
-    push_open(o, (struct cast_span){"", 0});
+    push_open(o, (struct weft_span){"", 0});
     CAST_OUT_KEY(o, "refresh");
     put_refresh_result(o, r);
     push_close(o);

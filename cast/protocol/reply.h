@@ -21,45 +21,45 @@
 
 /** Who did it: stands in publications, join, leave and presence. */
 struct cast_client_info {
-    struct cast_span user, client;
-    struct cast_span conn_info, chan_info; // raw; absent = left out
+    struct weft_span user, client;
+    struct weft_span conn_info, chan_info; // raw; absent = left out
 };
 
 struct cast_publication {
-    struct cast_span data;               // raw; empty = left out
+    struct weft_span data;               // raw; empty = left out
     const struct cast_client_info *info; // NULL = left out
     uint64_t offset;
     const struct cast_pair *tags;
     size_t tag_count;
     bool delta;
-    struct cast_span epoch; // only the publication with offset 1 carries it, to clients
+    struct weft_span epoch; // only the publication with offset 1 carries it, to clients
     uint64_t version;       // as the publisher gave it; to clients
 };
 
 struct cast_subscribe_result {
     bool expires, recoverable, recovered, positioned, was_recovering, delta;
     uint32_t ttl_s;
-    struct cast_span epoch;
+    struct weft_span epoch;
     const struct cast_publication *publications;
     size_t publication_count;
     uint64_t offset;
-    struct cast_span data; // raw
+    struct weft_span data; // raw
 };
 
 /** One server-side subscription in a connect reply. */
 struct cast_sub_result {
-    struct cast_span channel;
+    struct weft_span channel;
     struct cast_subscribe_result result;
 };
 
 struct cast_connect_result {
-    struct cast_span client, version;
+    struct weft_span client, version;
     bool expires, pong;
     uint32_t ttl_s, ping_s;
-    struct cast_span data; // raw
+    struct weft_span data; // raw
     const struct cast_sub_result *subs;
     size_t sub_count;
-    struct cast_span session, node;
+    struct weft_span session, node;
     int64_t time_ms;
 };
 
@@ -71,7 +71,7 @@ struct cast_refresh_result { // refresh, sub_refresh and the refresh push
 struct cast_history_result {
     const struct cast_publication *publications;
     size_t count;
-    struct cast_span epoch;
+    struct weft_span epoch;
     uint64_t offset;
 };
 
@@ -90,7 +90,7 @@ void cast_reply_presence(
 void cast_reply_presence_stats(
     struct cast_out *o, uint32_t id, const struct cast_presence_stats *r);
 void cast_reply_history(struct cast_out *o, uint32_t id, const struct cast_history_result *r);
-void cast_reply_rpc(struct cast_out *o, uint32_t id, struct cast_span data);
+void cast_reply_rpc(struct cast_out *o, uint32_t id, struct weft_span data);
 void cast_reply_refresh(struct cast_out *o, uint32_t id, const struct cast_refresh_result *r);
 void cast_reply_sub_refresh(struct cast_out *o, uint32_t id, const struct cast_refresh_result *r);
 void cast_reply_error(struct cast_out *o, uint32_t id, const struct cast_error *e);
@@ -99,18 +99,18 @@ void cast_reply_ping(struct cast_out *o);
 
 /* Pushes: {"push":{"channel":"...","<kind>":{...}}}; an empty channel is left out. */
 void cast_push_publication(
-    struct cast_out *o, struct cast_span channel, const struct cast_publication *p);
+    struct cast_out *o, struct weft_span channel, const struct cast_publication *p);
 void cast_push_join(
-    struct cast_out *o, struct cast_span channel, const struct cast_client_info *info);
+    struct cast_out *o, struct weft_span channel, const struct cast_client_info *info);
 void cast_push_leave(
-    struct cast_out *o, struct cast_span channel, const struct cast_client_info *info);
+    struct cast_out *o, struct weft_span channel, const struct cast_client_info *info);
 /** code and its text (cast_unsubscribe_reason); channel empty = from all channels. */
 void cast_push_unsubscribe(
-    struct cast_out *o, struct cast_span channel, uint32_t code, struct cast_span reason);
+    struct cast_out *o, struct weft_span channel, uint32_t code, struct weft_span reason);
 /** Uses recoverable, epoch, offset, positioned and data of r. */
 void cast_push_subscribe(
-    struct cast_out *o, struct cast_span channel, const struct cast_subscribe_result *r);
-void cast_push_message(struct cast_out *o, struct cast_span data);
+    struct cast_out *o, struct weft_span channel, const struct cast_subscribe_result *r);
+void cast_push_message(struct cast_out *o, struct weft_span data);
 void cast_push_connect(struct cast_out *o, const struct cast_connect_result *r);
 void cast_push_disconnect(struct cast_out *o, const struct cast_disconnect *d);
 void cast_push_refresh(struct cast_out *o, const struct cast_refresh_result *r);

@@ -157,7 +157,7 @@ static void serve_init(struct peer *p)
     CAST_OUT_LIT(o, ",\"login\":");
     put_bool(o, *cfg->admin.password);
     CAST_OUT_LIT(o, ",\"websocket\":");
-    cast_out_string(o, cast_span_of(cfg->websocket.disabled ? "" : cfg->websocket.handler_prefix));
+    cast_out_string(o, weft_span_of(cfg->websocket.disabled ? "" : cfg->websocket.handler_prefix));
     CAST_OUT_LIT(o, "}\n");
     answer_json(p, o);
 }
@@ -207,7 +207,7 @@ static void state_part(struct sweep_part *part)
 {
     struct state *st = part->sweep->arg;
     part->data = totals_make(part->shard);
-    st->lists[part->shard->index] = channel_list_make(part->shard, cast_span_of(st->pattern));
+    st->lists[part->shard->index] = channel_list_make(part->shard, weft_span_of(st->pattern));
     sweep_part_done(part);
 }
 
@@ -243,7 +243,7 @@ static void put_channels(struct cast_out *o, const struct state *st)
         if (i)
             cast_out_char(o, ',');
         CAST_OUT_LIT(o, "{\"channel\":");
-        cast_out_string(o, (struct cast_span){all[i]->name, all[i]->name_bytes});
+        cast_out_string(o, (struct weft_span){all[i]->name, all[i]->name_bytes});
         CAST_OUT_LIT(o, ",\"clients\":");
         cast_out_u64(o, all[i]->clients);
         cast_out_char(o, '}');
@@ -255,7 +255,7 @@ static void put_channels(struct cast_out *o, const struct state *st)
 static void put_number(struct cast_out *o, const char *key, uint64_t value)
 {
     cast_out_char(o, ',');
-    cast_out_string(o, cast_span_of(key));
+    cast_out_string(o, weft_span_of(key));
     cast_out_char(o, ':');
     cast_out_u64(o, value);
 }
@@ -273,7 +273,7 @@ static void put_state(struct cast_out *o, const struct state *st, const struct t
     const struct server *srv = st->w->server;
     int64_t now_ns = weft_loop_now_ns(st->w->shard.loop);
     CAST_OUT_LIT(o, "{\"version\":\"" CAST_VERSION_TEXT "\",\"node\":");
-    cast_out_string(o, cast_span_of(srv->node_name));
+    cast_out_string(o, weft_span_of(srv->node_name));
     put_number(o, "uptime_ms", (uint64_t)((now_ns - srv->started_ns) / WEFT_MS));
     put_number(o, "time_ms", (uint64_t)(now_ns / WEFT_MS));
     put_number(o, "clients", t->clients);

@@ -24,12 +24,11 @@ static void finish(struct api_call *k)
     if (k->batch)
         cast_api_batch_close(&k->out, k->count);
     if (p) {
-        struct cast_span body = cast_out_span(&k->out);
+        struct weft_span body = cast_out_span(&k->out);
         if (k->out.err)
             http_answer_text(p, 500, "Internal Server Error\n");
         else
-            http_answer(
-                p, k->status, "application/json", NULL, (struct weft_span){body.ptr, body.bytes});
+            http_answer(p, k->status, "application/json", NULL, body);
     }
     call_free(k);
 }
@@ -124,7 +123,7 @@ static int take_batch(struct api_call *k, const struct cast_api_batch *batch)
     return 0;
 }
 
-static int take_single(struct api_call *k, enum cast_api_method method, struct cast_span body)
+static int take_single(struct api_call *k, enum cast_api_method method, struct weft_span body)
 {
     struct cast_api_request req;
     int rc = cast_api_decode(method, body, &k->scratch, &req);
@@ -139,7 +138,7 @@ static int take_single(struct api_call *k, enum cast_api_method method, struct c
     return 0;
 }
 
-static int take_legacy(struct api_call *k, struct cast_span body)
+static int take_legacy(struct api_call *k, struct weft_span body)
 {
     struct cast_json j;
     struct cast_api_legacy one;
@@ -154,8 +153,8 @@ static int take_legacy(struct api_call *k, struct cast_span body)
             .frame = {CAST_API_LEGACY, one.method, one.id}, .error = decode_error(one.method)};
         if (item->error)
             continue;
-        rc = one.params.ptr ? cast_api_decode(one.method, one.params, &k->scratch, &item->req)
-                            : -EBADMSG;
+        rc = one.params.data ? cast_api_decode(one.method, one.params, &k->scratch, &item->req)
+                             : -EBADMSG;
         if (rc == -ENOMEM)
             return rc;
         if (rc < 0)
@@ -178,7 +177,7 @@ void api_serve(struct peer *p)
     k->transport_errors = h->transport_errors;
     k->body = h->body;
     h->body = NULL;
-    struct cast_span body = {k->body ? k->body : "", h->body_bytes};
+    struct weft_span body = {k->body ? k->body : "", h->body_bytes};
     cast_scratch_init(&k->scratch, NULL, 0);
     cast_out_init(&k->out);
     int rc =

@@ -16,14 +16,14 @@
 
 /* The channel's namespace; on failure an error code in ret. */
 static const struct cast_channel_options *options_of(
-    const struct shard *s, struct cast_span channel, uint32_t *ret_error)
+    const struct shard *s, struct weft_span channel, uint32_t *ret_error)
 {
     struct cast_channel_name name;
     *ret_error = CAST_ERR_BAD_REQUEST;
-    if (channel.bytes == 0)
+    if (channel.len == 0)
         return NULL;
     *ret_error = CAST_ERR_UNKNOWN_CHANNEL;
-    if (cast_config_channel(s->cfg, channel.ptr, channel.bytes, &name) < 0)
+    if (cast_config_channel(s->cfg, channel.data, channel.len, &name) < 0)
         return NULL;
     *ret_error = 0;
     return name.options;
@@ -36,27 +36,27 @@ static uint32_t error_of(int rc)
 
 /* ---- publish, broadcast ---- */
 
-static bool data_fits(const struct cast_channel_options *o, struct cast_span data, bool json)
+static bool data_fits(const struct cast_channel_options *o, struct weft_span data, bool json)
 {
     const char *format = o->publication_data_format;
     if (strcmp(format, "binary") == 0)
         return true;
-    if (data.bytes == 0)
+    if (data.len == 0)
         return false;
     if (*format == '\0')
         return true;
     if (!json)
         return false;
-    return strcmp(format, "json_object") != 0 || data.ptr[strspn(data.ptr, " \t\r\n")] == '{';
+    return strcmp(format, "json_object") != 0 || data.data[strspn(data.data, " \t\r\n")] == '{';
 }
 
 /* Publishes one channel's message; answers by `then`, or returns an error code. */
 static uint32_t publish_to(struct api_call *k, const struct cast_api_publish *r,
-    struct cast_span channel, size_t tag, void (*then)(struct op *op))
+    struct weft_span channel, size_t tag, void (*then)(struct op *op))
 {
     struct shard *s = &k->w->shard;
     uint32_t error;
-    struct cast_span data;
+    struct weft_span data;
     bool json;
     const struct cast_channel_options *o = options_of(s, channel, &error);
     if (!o)
@@ -66,7 +66,7 @@ static uint32_t publish_to(struct api_call *k, const struct cast_api_publish *r,
         return rc == -ENOMEM ? CAST_ERR_INTERNAL : CAST_ERR_BAD_REQUEST;
     if (!data_fits(o, data, json))
         return CAST_ERR_BAD_REQUEST;
-    if (data.ptr && !json) /* JSON clients cannot be sent what is not JSON */
+    if (data.data && !json) /* JSON clients cannot be sent what is not JSON */
         return CAST_ERR_BAD_REQUEST;
     struct publish ask = {.channel = channel,
         .data = data,
@@ -90,7 +90,7 @@ static void published(struct op *op)
         return;
     }
     api_item_open(k);
-    cast_api_put_publish(&k->out, p->got.offset, cast_span_of(p->got.epoch));
+    cast_api_put_publish(&k->out, p->got.offset, weft_span_of(p->got.epoch));
     api_item_close(k);
 }
 
@@ -113,7 +113,7 @@ static void broadcast_part_done(struct api_call *k, size_t count)
             cast_api_broadcast_error(&k->out, cast_api_error_find(part->error));
         else
             cast_api_broadcast_result(
-                &k->out, part->result.offset, cast_span_of(part->result.epoch));
+                &k->out, part->result.offset, weft_span_of(part->result.epoch));
     }
     cast_api_broadcast_close(&k->out);
     free(k->parts);
@@ -205,10 +205,10 @@ static uint32_t settle_payloads(struct api_call *k, struct cast_api_subscribe *r
 {
     bool json;
     if (cast_api_payload(r->data, r->b64data, &k->scratch, &r->data, &json) < 0 ||
-        (r->data.ptr && !json))
+        (r->data.data && !json))
         return CAST_ERR_BAD_REQUEST;
     if (cast_api_payload(r->info, r->b64info, &k->scratch, &r->info, &json) < 0 ||
-        (r->info.ptr && !json))
+        (r->info.data && !json))
         return CAST_ERR_BAD_REQUEST;
     return 0;
 }
@@ -235,7 +235,7 @@ static void unsubscribe_part(struct sweep_part *part)
 static void unsubscribe(struct api_call *k, const struct cast_api_unsubscribe *r)
 {
     uint32_t error = 0;
-    if (r->channel.bytes && !options_of(&k->w->shard, r->channel, &error))
+    if (r->channel.len && !options_of(&k->w->shard, r->channel, &error))
         api_item_error(k, error);
     else
         users_sweep(k, unsubscribe_part);
@@ -274,7 +274,7 @@ static void refresh_part(struct sweep_part *part)
 static void put_answer(struct api_call *k, struct ask_op *a)
 {
     struct cast_history_result r = {.count = a->history.pubs.count,
-        .epoch = cast_span_of(a->history.epoch),
+        .epoch = weft_span_of(a->history.epoch),
         .offset = a->history.top};
     switch (a->question) {
     case ASK_PRESENCE:
@@ -307,7 +307,7 @@ static void asked(struct op *op)
     api_item_close(k);
 }
 
-static void ask(struct api_call *k, enum question question, struct cast_span channel,
+static void ask(struct api_call *k, enum question question, struct weft_span channel,
     const struct cast_history *history)
 {
     uint32_t error;
@@ -343,7 +343,7 @@ static void channels_done(struct sweep *s)
         for (const struct channel_count *c = channel_list_first(s->parts[i].data); c;
              c = channel_list_next(s->parts[i].data, c))
             cast_api_channels_entry(
-                &k->out, (struct cast_span){c->name, c->name_bytes}, c->clients);
+                &k->out, (struct weft_span){c->name, c->name_bytes}, c->clients);
     cast_api_channels_close(&k->out);
     api_item_close(k);
 }
@@ -356,7 +356,7 @@ static void channels_part(struct sweep_part *part)
 
 static void channels(struct api_call *k, const struct cast_api_channels *r)
 {
-    if (r->pattern.bytes && !cast_glob_valid(r->pattern.ptr, r->pattern.bytes))
+    if (r->pattern.len && !cast_glob_valid(r->pattern.data, r->pattern.len))
         api_item_error(k, CAST_ERR_INTERNAL);
     else if (sweep_start(&k->w->shard, channels_part, channels_done, k, NULL) < 0)
         api_item_error(k, CAST_ERR_INTERNAL);
@@ -375,8 +375,8 @@ static void info_done(struct sweep *s)
     struct totals t;
     totals_sum(s, &t);
     int64_t up_s = (weft_loop_now_ns(k->w->shard.loop) - srv->started_ns) / WEFT_SEC;
-    struct cast_api_node node = {.uid = cast_span_of(srv->uid),
-        .name = cast_span_of(srv->node_name),
+    struct cast_api_node node = {.uid = weft_span_of(srv->uid),
+        .name = weft_span_of(srv->node_name),
         .version = CAST_SPAN(CAST_VERSION_TEXT),
         .num_clients = (uint32_t)t.clients,
         .num_users = (uint32_t)t.users,
@@ -430,7 +430,7 @@ void api_work(struct api_call *k, struct api_item *item)
             api_item_error(k, CAST_ERR_INTERNAL);
         break;
     case CAST_API_RPC:
-        api_item_error(k, r->rpc.method.bytes ? CAST_ERR_METHOD_NOT_FOUND : CAST_ERR_BAD_REQUEST);
+        api_item_error(k, r->rpc.method.len ? CAST_ERR_METHOD_NOT_FOUND : CAST_ERR_BAD_REQUEST);
         break;
     default:
         api_item_error(k, CAST_ERR_METHOD_NOT_FOUND);

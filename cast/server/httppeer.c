@@ -208,7 +208,7 @@ static void upgrade(struct peer *p)
         .frame_pings = query_is(h->head.query, "cf_ws_frame_ping_pong", "true")};
     if (*cfg->client.user_id_http_header) {
         struct weft_span user = weft_http1_field_get(&h->head, cfg->client.user_id_http_header);
-        origin.header_user = (struct cast_span){user.data, user.len};
+        origin.header_user = user;
     }
     sink_bytes(&p->sink, out, (size_t)n);
     p->http = NULL; /* the peer is no HTTP one any more; what it held lives until it is read */

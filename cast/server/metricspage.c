@@ -25,21 +25,21 @@ static void part(struct sweep_part *p)
 static void family(struct cast_out *o, const char *name, const char *type, const char *help)
 {
     CAST_OUT_LIT(o, "# HELP ");
-    cast_out_put(o, cast_span_of(name));
+    cast_out_put(o, weft_span_of(name));
     cast_out_char(o, ' ');
-    cast_out_put(o, cast_span_of(help));
+    cast_out_put(o, weft_span_of(help));
     CAST_OUT_LIT(o, "\n# TYPE ");
-    cast_out_put(o, cast_span_of(name));
+    cast_out_put(o, weft_span_of(name));
     cast_out_char(o, ' ');
-    cast_out_put(o, cast_span_of(type));
+    cast_out_put(o, weft_span_of(type));
     cast_out_char(o, '\n');
 }
 
 /* labels: "{a=\"b\"}" or "". */
 static void sample(struct cast_out *o, const char *name, const char *labels, uint64_t value)
 {
-    cast_out_put(o, cast_span_of(name));
-    cast_out_put(o, cast_span_of(labels));
+    cast_out_put(o, weft_span_of(name));
+    cast_out_put(o, weft_span_of(labels));
     cast_out_char(o, ' ');
     cast_out_u64(o, value);
     cast_out_char(o, '\n');

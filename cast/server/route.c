@@ -42,7 +42,7 @@ static bool find_api(const struct cast_config *cfg, struct weft_span path, struc
         ret->kind = ROUTE_API_LEGACY;
         return true;
     }
-    enum cast_api_method m = cast_api_method_find((struct cast_span){rest.data + 1, rest.len - 1});
+    enum cast_api_method m = cast_api_method_find((struct weft_span){rest.data + 1, rest.len - 1});
     if (m == CAST_API_NONE)
         return false;
     ret->kind = ROUTE_API;

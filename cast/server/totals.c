@@ -95,11 +95,11 @@ static size_t entry_bytes(size_t name_bytes)
     return (sizeof(struct channel_count) + name_bytes + 7) & ~(size_t)7;
 }
 
-static void collect(void *arg, struct cast_span channel, uint32_t clients)
+static void collect(void *arg, struct weft_span channel, uint32_t clients)
 {
     struct collecting *c = arg;
-    size_t bytes = entry_bytes(channel.bytes);
-    if (!c->list || (c->pattern && !cast_glob_match(c->pattern, channel.ptr, channel.bytes)))
+    size_t bytes = entry_bytes(channel.len);
+    if (!c->list || (c->pattern && !cast_glob_match(c->pattern, channel.data, channel.len)))
         return;
     if (c->list->used + bytes > c->list->room) {
         size_t room = c->list->room * 2 + bytes;
@@ -114,16 +114,16 @@ static void collect(void *arg, struct cast_span channel, uint32_t clients)
     }
     struct channel_count *e = (struct channel_count *)(void *)(c->list->bytes + c->list->used);
     e->clients = clients;
-    e->name_bytes = (uint32_t)channel.bytes;
-    memcpy(e->name, channel.ptr, channel.bytes);
+    e->name_bytes = (uint32_t)channel.len;
+    memcpy(e->name, channel.data, channel.len);
     c->list->used += bytes;
 }
 
-struct channel_list *channel_list_make(struct shard *s, struct cast_span pattern)
+struct channel_list *channel_list_make(struct shard *s, struct weft_span pattern)
 {
     struct collecting c = {calloc(1, sizeof(struct channel_list)), NULL};
-    if (c.list && pattern.bytes) {
-        c.pattern = strndup(pattern.ptr, pattern.bytes);
+    if (c.list && pattern.len) {
+        c.pattern = strndup(pattern.data, pattern.len);
         if (!c.pattern) {
             free(c.list);
             return NULL;

@@ -26,7 +26,7 @@ struct channel_count {
 };
 struct channel_list;
 /** The channels whose home the shard is and that fit the glob (empty: all). On that shard. */
-struct channel_list *channel_list_make(struct shard *s, struct cast_span pattern);
+struct channel_list *channel_list_make(struct shard *s, struct weft_span pattern);
 const struct channel_count *channel_list_first(const struct channel_list *l);
 const struct channel_count *channel_list_next(
     const struct channel_list *l, const struct channel_count *c);

@@ -107,7 +107,7 @@ static void deliver(struct peer *p, const struct weft_ws_event *ev)
     if (!ev->last)
         return;
     if (!parts) {
-        client_message(p->client, (struct cast_span){ev->data.data, ev->data.len});
+        client_message(p->client, ev->data);
         return;
     }
     char *message = p->kept->message;
@@ -115,7 +115,7 @@ static void deliver(struct peer *p, const struct weft_ws_event *ev)
     p->kept->message = NULL;
     p->kept->message_bytes = p->kept->message_room = 0;
     kept_settle(p);
-    client_message(p->client, (struct cast_span){message, bytes});
+    client_message(p->client, (struct weft_span){message, bytes});
     free(message);
 }
 
@@ -146,7 +146,7 @@ static void broken_frame(struct peer *p)
 {
     const struct cast_disconnect d = {.code = p->ws.close_code,
         .reason = p->ws.close_code == WEFT_WS_TOO_BIG ? CAST_SPAN("")
-                                                      : cast_span_of(weft_ws_problem(&p->ws))};
+                                                      : weft_span_of(weft_ws_problem(&p->ws))};
     if (p->client)
         client_disconnect(p->client, &d);
 }
@@ -247,8 +247,7 @@ void wspeer_close(struct client *c, const struct cast_disconnect *d)
 {
     struct peer *p = peer_of(c);
     char frame[WEFT_WS_CONTROL_FRAME_MAX];
-    struct weft_span reason = {d->reason.ptr, d->reason.bytes};
-    size_t bytes = weft_ws_close_frame(frame, (int)d->code, reason, NULL);
+    size_t bytes = weft_ws_close_frame(frame, (int)d->code, d->reason, NULL);
     p->client = NULL;
     p->mode = PEER_CLOSING;
     sink_end(&p->sink, frame, bytes, d->code == CAST_DIS_SLOW);

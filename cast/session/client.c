@@ -21,8 +21,8 @@ struct client *client_new(struct shard *s, struct sink *sink, const struct clien
     struct client *c = calloc(1, sizeof *c);
     if (!c)
         return NULL;
-    if (origin->header_user.bytes) {
-        c->header_user = strndup(origin->header_user.ptr, origin->header_user.bytes);
+    if (origin->header_user.len) {
+        c->header_user = strndup(origin->header_user.data, origin->header_user.len);
         if (!c->header_user) {
             free(c);
             return NULL;
@@ -188,13 +188,13 @@ void client_error(struct client *c, uint32_t id, uint32_t code)
     client_line(c);
 }
 
-void client_message(struct client *c, struct cast_span text)
+void client_message(struct client *c, struct weft_span text)
 {
     assert(!client_busy(c));
     if (c->state == CLIENT_CLOSED)
         return;
     c->shard->n.messages_in++;
-    c->shard->n.bytes_in += text.bytes;
+    c->shard->n.bytes_in += text.len;
     client_run(c, text);
 }
 
@@ -211,7 +211,7 @@ void client_op_ended(struct client *c)
         char *rest = c->rest;
         uint32_t bytes = c->rest_bytes;
         c->rest = NULL;
-        client_run(c, (struct cast_span){rest, bytes});
+        client_run(c, (struct weft_span){rest, bytes});
         free(rest);
         if (c->state != CLIENT_CLOSED && !c->rest)
             c->shard->resume_transport(c);
@@ -267,11 +267,11 @@ void client_gone(struct client *c)
         end(c);
 }
 
-struct csub *client_sub(const struct client *c, struct cast_span channel)
+struct csub *client_sub(const struct client *c, struct weft_span channel)
 {
     if (!c->sink || !c->sink->subs)
         return NULL;
-    struct tkey key = table_key(channel.ptr, channel.bytes);
+    struct tkey key = table_key(channel.data, channel.len);
     if (c->index)
         return table_get(c->index, &key);
     for (struct sub *sub = c->sink->subs; sub; sub = sub->next) {

@@ -63,12 +63,12 @@ struct csub {
     uint32_t generation; /* of the stream, for positioned ones */
     uint8_t flavour;
     bool server_side, from_token, positioned, recoverable, presence, join_leave;
-    struct cast_span chan_info; /* behind the struct, or absent */
+    struct weft_span chan_info; /* behind the struct, or absent */
 };
 
 /** What a transport must know of a new connection. All borrowed for the call. */
 struct client_origin {
-    struct cast_span header_user; /* value of client.user_id_http_header, or absent */
+    struct weft_span header_user; /* value of client.user_id_http_header, or absent */
     bool frame_pings;
 };
 /** A NEW client on this sink; one reference, the transport's. NULL without memory. */
@@ -81,7 +81,7 @@ static inline struct client *client_ref(struct client *c)
 }
 
 /** One message from the client; text is borrowed and may be changed. Not while client_busy. */
-void client_message(struct client *c, struct cast_span text);
+void client_message(struct client *c, struct weft_span text);
 /** Whether messages must wait. resume_transport tells when not any more. */
 static inline bool client_busy(const struct client *c)
 {
@@ -104,10 +104,10 @@ static inline uint32_t client_sub_count(const struct client *c)
 int client_index_add(struct client *c, struct csub *cs);
 void client_index_remove(struct client *c, struct csub *cs);
 /** The client's subscription to a channel, or NULL. */
-struct csub *client_sub(const struct client *c, struct cast_span channel);
-static inline struct cast_span csub_channel(const struct csub *cs)
+struct csub *client_sub(const struct client *c, struct weft_span channel);
+static inline struct weft_span csub_channel(const struct csub *cs)
 {
-    return (struct cast_span){cs->sub.outlet->channel.name, cs->sub.outlet->channel.bytes};
+    return (struct weft_span){cs->sub.outlet->channel.name, cs->sub.outlet->channel.bytes};
 }
 
 static inline struct client *client_of_sink(const struct sink *s)
@@ -134,7 +134,7 @@ void client_schedule_tick(struct client *c);
 /** An op of a command has ended: the rest of its commands may run. Gives up the op's reference. */
 void client_op_ended(struct client *c);
 /** Runs the commands of a message (dispatch.c). */
-void client_run(struct client *c, struct cast_span text);
+void client_run(struct client *c, struct weft_span text);
 
 /* ---- users (users.c) ---- */
 
@@ -144,23 +144,23 @@ struct user {
     uint32_t count;
     char name[];
 };
-struct user *user_find(const struct shard *s, struct cast_span name);
+struct user *user_find(const struct shard *s, struct weft_span name);
 /** Returns 0 or -ENOMEM. */
 int user_add_client(struct client *c);
 void user_remove_client(struct client *c);
 void user_counts_fini(struct shard *s);
 /** Counts a connection of the client's user at the user's home, within the limit. `then` gets
  * op->rc 0 or -EUSERS. Returns 0 or -ENOMEM. */
-int op_user_count(const struct asker *by, struct cast_span user, int64_t limit);
+int op_user_count(const struct asker *by, struct weft_span user, int64_t limit);
 /** Takes one back. */
-void user_uncount(struct shard *s, struct cast_span user);
+void user_uncount(struct shard *s, struct weft_span user);
 
 /* ---- what API requests do to the clients of one shard (userops.c) ---- */
 
 struct who {
-    struct cast_span user, client; /* client "" is all of the user's */
+    struct weft_span user, client; /* client "" is all of the user's */
 };
-void userop_unsubscribe(struct shard *s, const struct who *who, struct cast_span channel);
+void userop_unsubscribe(struct shard *s, const struct who *who, struct weft_span channel);
 void userop_disconnect(struct shard *s, const struct who *who, const struct cast_spans *keep,
     const struct cast_disconnect *d);
 void userop_refresh(struct shard *s, const struct who *who, bool expired, int64_t expire_at_s);

@@ -41,8 +41,8 @@ static void connecting_free(struct connecting *k)
     cast_config_unref(k->cfg);
     free(k->personal);
     for (size_t i = 0; i < k->count; i++) {
-        free((void *)(uintptr_t)k->wants[i].channel.ptr);
-        free((void *)(uintptr_t)k->wants[i].epoch.ptr);
+        free((void *)(uintptr_t)k->wants[i].channel.data);
+        free((void *)(uintptr_t)k->wants[i].epoch.data);
     }
     free(k->wants);
     free(k->ops);
@@ -51,7 +51,7 @@ static void connecting_free(struct connecting *k)
 
 /* ---- who it is ---- */
 
-static int make_cinfo(struct client *c, struct cast_span user, struct cast_span info)
+static int make_cinfo(struct client *c, struct weft_span user, struct weft_span info)
 {
     unsigned char r[16];
     char id[37];
@@ -62,16 +62,16 @@ static int make_cinfo(struct client *c, struct cast_span user, struct cast_span 
     snprintf(id, sizeof id, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
         r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13],
         r[14], r[15]);
-    c->cinfo = cinfo_new(user, cast_span_of(id), info);
+    c->cinfo = cinfo_new(user, weft_span_of(id), info);
     return c->cinfo ? 0 : -ENOMEM;
 }
 
 /* Checks the token of a connect; false after the error or disconnect. */
 static bool check_token(
-    struct client *c, uint32_t id, struct cast_span text, struct cast_connect_token **ret)
+    struct client *c, uint32_t id, struct weft_span text, struct cast_connect_token **ret)
 {
     const struct cast_config *cfg = c->shard->cfg;
-    switch (cast_token_verify_connect(cfg, text.ptr, text.bytes, shard_wall_s(), ret, NULL)) {
+    switch (cast_token_verify_connect(cfg, text.data, text.len, shard_wall_s(), ret, NULL)) {
     case CAST_TOKEN_OK:
         break;
     case CAST_TOKEN_EXPIRED:
@@ -104,15 +104,15 @@ static bool check_token(
 static bool identify(struct client *c, const struct cast_connect *cmd, struct connecting *k)
 {
     const struct cast_client_options *o = &c->shard->cfg->client;
-    struct cast_span user = CAST_SPAN(""), info = {NULL, 0};
-    if (cmd->token.bytes) {
+    struct weft_span user = CAST_SPAN(""), info = {NULL, 0};
+    if (cmd->token.len) {
         if (!check_token(c, k->id, cmd->token, &k->token))
             return false;
-        user = (struct cast_span){k->token->user, k->token->user_bytes};
-        info = (struct cast_span){k->token->info.at, k->token->info.bytes};
+        user = (struct weft_span){k->token->user, k->token->user_bytes};
+        info = (struct weft_span){k->token->info.at, k->token->info.bytes};
         k->expire_at_s = k->token->expire_at_s;
     } else if (c->header_user) {
-        user = cast_span_of(c->header_user);
+        user = weft_span_of(c->header_user);
     } else if (!o->allow_anonymous_connect_without_token && !o->insecure) {
         client_disconnect_code(c, CAST_DIS_BAD_REQUEST);
         return false;
@@ -125,7 +125,7 @@ static bool identify(struct client *c, const struct cast_connect *cmd, struct co
 
 /* ---- server-side subscriptions ---- */
 
-static struct sub_want *want_find(struct connecting *k, struct cast_span channel)
+static struct sub_want *want_find(struct connecting *k, struct weft_span channel)
 {
     for (size_t i = 0; i < k->count; i++)
         if (cast_span_eq(k->wants[i].channel, channel))
@@ -133,21 +133,21 @@ static struct sub_want *want_find(struct connecting *k, struct cast_span channel
     return NULL;
 }
 
-static bool copy(struct cast_span *s)
+static bool copy(struct weft_span *s)
 {
-    if (!s->ptr)
+    if (!s->data)
         return true;
-    char *p = malloc(s->bytes ? s->bytes : 1);
+    char *p = malloc(s->len ? s->len : 1);
     if (!p)
         return false;
-    if (s->bytes)
-        memcpy(p, s->ptr, s->bytes);
-    s->ptr = p;
+    if (s->len)
+        memcpy(p, s->data, s->len);
+    s->data = p;
     return true;
 }
 
 /* Adds a want, unless there is one to the channel. req: the client's own words about it. */
-static struct sub_want *want_add(struct connecting *k, struct cast_span channel,
+static struct sub_want *want_add(struct connecting *k, struct weft_span channel,
     const struct cast_channel_options *o, const struct cast_subscribe *req)
 {
     struct sub_want *w = want_find(k, channel);
@@ -167,7 +167,7 @@ static struct sub_want *want_add(struct connecting *k, struct cast_span channel,
     if (!copy(&w->channel))
         return NULL;
     if (!copy(&w->epoch)) {
-        free((void *)(uintptr_t)w->channel.ptr);
+        free((void *)(uintptr_t)w->channel.data);
         return NULL;
     }
     k->count++;
@@ -175,7 +175,7 @@ static struct sub_want *want_add(struct connecting *k, struct cast_span channel,
 }
 
 static const struct cast_subscribe *requested(
-    const struct cast_connect *cmd, struct cast_span channel)
+    const struct cast_connect *cmd, struct weft_span channel)
 {
     for (size_t i = 0; i < cmd->sub_count; i++)
         if (cast_span_eq(cmd->subs[i].channel, channel))
@@ -188,8 +188,8 @@ static int want_tokens(struct client *c, const struct cast_connect *cmd, struct 
     for (size_t i = 0; k->token && i < k->token->subs_count; i++) {
         const struct cast_token_sub *t = &k->token->subs[i];
         struct cast_channel_name name;
-        struct cast_span channel = {t->channel, t->channel_bytes};
-        if (cast_config_channel(c->shard->cfg, channel.ptr, channel.bytes, &name) < 0)
+        struct weft_span channel = {t->channel, t->channel_bytes};
+        if (cast_config_channel(c->shard->cfg, channel.data, channel.len, &name) < 0)
             return -ENOENT;
         struct sub_want *w = want_add(k, channel, name.options, requested(cmd, channel));
         if (!w)
@@ -203,15 +203,15 @@ static int want_tokens(struct client *c, const struct cast_connect *cmd, struct 
 static int want_personal(struct client *c, const struct cast_connect *cmd, struct connecting *k)
 {
     const struct cast_config *cfg = c->shard->cfg;
-    struct cast_span user = c->cinfo->user;
-    if (!cfg->client.subscribe_to_user_personal_channel.enabled || user.bytes == 0)
+    struct weft_span user = c->cinfo->user;
+    if (!cfg->client.subscribe_to_user_personal_channel.enabled || user.len == 0)
         return 0;
-    k->personal = cast_config_personal_channel(cfg, user.ptr, user.bytes);
+    k->personal = cast_config_personal_channel(cfg, user.data, user.len);
     if (!k->personal)
         return -ENOMEM;
-    struct cast_span channel = cast_span_of(k->personal);
+    struct weft_span channel = weft_span_of(k->personal);
     struct cast_channel_name name;
-    if (cast_config_channel(cfg, channel.ptr, channel.bytes, &name) < 0)
+    if (cast_config_channel(cfg, channel.data, channel.len, &name) < 0)
         return -ENOENT;
     return want_add(k, channel, name.options, requested(cmd, channel)) ? 0 : -ENOMEM;
 }
@@ -220,17 +220,17 @@ static int want_personal(struct client *c, const struct cast_connect *cmd, struc
 static int want_requested(struct client *c, const struct cast_connect *cmd, struct connecting *k)
 {
     const struct cast_config *cfg = c->shard->cfg;
-    struct cast_span user = c->cinfo->user;
+    struct weft_span user = c->cinfo->user;
     for (size_t i = 0; i < cmd->sub_count; i++) {
-        struct cast_span channel = cmd->subs[i].channel;
+        struct weft_span channel = cmd->subs[i].channel;
         struct cast_channel_name name;
         if (want_find(k, channel))
             continue;
-        if (channel.bytes == 0 || cast_config_channel(cfg, channel.ptr, channel.bytes, &name) < 0)
+        if (channel.len == 0 || cast_config_channel(cfg, channel.data, channel.len, &name) < 0)
             return -EBADMSG;
-        if (!cast_config_channel_length_ok(cfg, channel.bytes) ||
+        if (!cast_config_channel_length_ok(cfg, channel.len) ||
             !cast_channel_regex_ok(name.options, name.rest, name.rest_bytes) ||
-            !right_subscribe(cfg, &name, channel.ptr, channel.bytes, user.ptr, user.bytes))
+            !right_subscribe(cfg, &name, channel.data, channel.len, user.data, user.len))
             continue;
         if (!want_add(k, channel, name.options, &cmd->subs[i].request))
             return -ENOMEM;
@@ -288,7 +288,7 @@ static void reply(
 static void close_others(struct sweep_part *part)
 {
     const struct cinfo *keep = part->sweep->arg;
-    struct cast_span client = keep->client;
+    struct weft_span client = keep->client;
     struct cast_spans list = {&client, 1, 1};
     struct who who = {keep->user, CAST_SPAN("")};
     userop_disconnect(part->shard, &who, &list, cast_disconnect_find(CAST_DIS_CONNECTION_LIMIT));
@@ -419,7 +419,7 @@ void command_connect(struct client *c, uint32_t id, const struct cast_connect *c
     c->state = CLIENT_CONNECTING;
     command_op_begins(c, c->shard->index);
     int64_t limit = c->shard->cfg->client.user_connection_limit;
-    if (limit <= 0 || c->cinfo->user.bytes == 0) {
+    if (limit <= 0 || c->cinfo->user.len == 0) {
         subscribe_all(k);
         return;
     }
@@ -439,7 +439,7 @@ static bool same_subs(const struct client *c, const struct cast_connect_token *t
     for (const struct sub *sub = c->sink->subs; sub; sub = sub->next)
         had += ((const struct csub *)sub)->from_token;
     for (size_t i = 0; i < t->subs_count; i++) {
-        struct cast_span channel = {t->subs[i].channel, t->subs[i].channel_bytes};
+        struct weft_span channel = {t->subs[i].channel, t->subs[i].channel_bytes};
         const struct csub *cs = client_sub(c, channel);
         if (!cs || !cs->from_token)
             return false;
@@ -449,7 +449,7 @@ static bool same_subs(const struct client *c, const struct cast_connect_token *t
 
 static void refreshed(struct client *c, uint32_t id, const struct cast_connect_token *t)
 {
-    struct cast_span user = {t->user, t->user_bytes}, info = {t->info.at, t->info.bytes};
+    struct weft_span user = {t->user, t->user_bytes}, info = {t->info.at, t->info.bytes};
     if (!cast_span_eq(user, c->cinfo->user)) {
         client_disconnect_code(c, CAST_DIS_INVALID_TOKEN);
         return;
@@ -458,7 +458,7 @@ static void refreshed(struct client *c, uint32_t id, const struct cast_connect_t
         client_disconnect_code(c, CAST_DIS_INSUFFICIENT_STATE);
         return;
     }
-    if (info.bytes == 0) /* a token without info leaves what there was */
+    if (info.len == 0) /* a token without info leaves what there was */
         info = c->cinfo->conn_info;
     struct cinfo *fresh = cinfo_new(user, c->cinfo->client, info);
     if (!fresh) {
@@ -480,12 +480,12 @@ static void refreshed(struct client *c, uint32_t id, const struct cast_connect_t
 void command_refresh(struct client *c, uint32_t id, const struct cast_refresh *cmd)
 {
     struct cast_connect_token *t = NULL;
-    if (cmd->token.bytes == 0) {
+    if (cmd->token.len == 0) {
         client_disconnect_code(c, CAST_DIS_BAD_REQUEST);
         return;
     }
     switch (cast_token_verify_connect(
-        c->shard->cfg, cmd->token.ptr, cmd->token.bytes, shard_wall_s(), &t, NULL)) {
+        c->shard->cfg, cmd->token.data, cmd->token.len, shard_wall_s(), &t, NULL)) {
     case CAST_TOKEN_OK:
         refreshed(c, id, t);
         break;

@@ -20,24 +20,24 @@
 #define PUBLISHES_IN_FLIGHT 256
 
 /* By the pattern of the namespace; without one, ASCII. */
-static bool name_fits(const struct cast_channel_name *name, struct cast_span channel)
+static bool name_fits(const struct cast_channel_name *name, struct weft_span channel)
 {
     if (*name->options->channel_regex)
         return cast_channel_regex_ok(name->options, name->rest, name->rest_bytes);
-    for (size_t i = 0; i < channel.bytes; i++)
-        if ((unsigned char)channel.ptr[i] >= 0x80)
+    for (size_t i = 0; i < channel.len; i++)
+        if ((unsigned char)channel.data[i] >= 0x80)
             return false;
     return true;
 }
 
 bool command_channel(
-    struct client *c, uint32_t id, struct cast_span channel, struct cast_channel_name *ret_name)
+    struct client *c, uint32_t id, struct weft_span channel, struct cast_channel_name *ret_name)
 {
-    if (channel.bytes == 0) {
+    if (channel.len == 0) {
         client_disconnect_code(c, CAST_DIS_BAD_REQUEST);
         return false;
     }
-    if (cast_config_channel(c->shard->cfg, channel.ptr, channel.bytes, ret_name) < 0) {
+    if (cast_config_channel(c->shard->cfg, channel.data, channel.len, ret_name) < 0) {
         client_error(c, id, CAST_ERR_UNKNOWN_CHANNEL);
         return false;
     }
@@ -49,9 +49,9 @@ bool command_channel(
 }
 
 static bool may(struct client *c, const struct cast_channel_name *name, enum right what,
-    struct cast_span channel)
+    struct weft_span channel)
 {
-    return right_has(c->shard->cfg, name->options, what, c->cinfo->user.bytes == 0,
+    return right_has(c->shard->cfg, name->options, what, c->cinfo->user.len == 0,
         client_sub(c, channel) != NULL);
 }
 
@@ -75,13 +75,13 @@ static void published(struct op *op)
 }
 
 /* Whether data suits the namespace's publication_data_format; client data is JSON always. */
-static bool data_fits(const struct cast_channel_options *o, struct cast_span data)
+static bool data_fits(const struct cast_channel_options *o, struct weft_span data)
 {
     if (strcmp(o->publication_data_format, "binary") == 0)
         return true;
-    if (data.bytes == 0)
+    if (data.len == 0)
         return false;
-    return strcmp(o->publication_data_format, "json_object") != 0 || data.ptr[0] == '{';
+    return strcmp(o->publication_data_format, "json_object") != 0 || data.data[0] == '{';
 }
 
 static void command_publish(struct client *c, uint32_t id, const struct cast_publish *cmd)
@@ -90,11 +90,11 @@ static void command_publish(struct client *c, uint32_t id, const struct cast_pub
     struct shard *s = c->shard;
     if (!command_channel(c, id, cmd->channel, &name))
         return;
-    if (!cmd->data.ptr && strcmp(name.options->publication_data_format, "binary") != 0) {
+    if (!cmd->data.data && strcmp(name.options->publication_data_format, "binary") != 0) {
         client_error(c, id, CAST_ERR_BAD_REQUEST);
         return;
     }
-    struct cast_span data = cmd->data;
+    struct weft_span data = cmd->data;
     if (!data_fits(name.options, data)) {
         client_error(c, id, CAST_ERR_BAD_REQUEST);
         return;
@@ -107,9 +107,9 @@ static void command_publish(struct client *c, uint32_t id, const struct cast_pub
     bool only_publishes = c->inflight == 0 || c->inflight_publishes;
     struct publish ask = {.channel = cmd->channel,
         .cinfo = c->cinfo,
-        .chan_info = own ? own->chan_info : (struct cast_span){NULL, 0},
+        .chan_info = own ? own->chan_info : (struct weft_span){NULL, 0},
         .rules = rules_of(name.options)};
-    if (data.ptr && cast_payload_line(data, &s->scratch, &data) < 0) {
+    if (data.data && cast_payload_line(data, &s->scratch, &data) < 0) {
         client_error(c, id, CAST_ERR_INTERNAL);
         return;
     }
@@ -133,7 +133,7 @@ static void answer_history(struct client *c, uint32_t id, struct ask_op *a)
             c, id, a->op.rc == -ESTALE ? CAST_ERR_UNRECOVERABLE_POSITION : CAST_ERR_INTERNAL);
         return;
     }
-    struct cast_span epoch = cast_span_of(a->history.epoch);
+    struct weft_span epoch = weft_span_of(a->history.epoch);
     struct cast_history_result r = {
         .count = a->history.pubs.count, .epoch = epoch, .offset = a->history.top};
     r.publications = views_of(&s->scratch, &a->history.pubs, epoch);
@@ -171,7 +171,7 @@ static void answered(struct op *op)
     client_op_ended(c);
 }
 
-static void ask(struct client *c, uint32_t id, enum question question, struct cast_span channel,
+static void ask(struct client *c, uint32_t id, enum question question, struct weft_span channel,
     const struct stream_rules *rules, const struct stream_filter *filter)
 {
     struct asker by = {c->shard, c, id, answered};
@@ -212,7 +212,7 @@ static void command_history(struct client *c, uint32_t id, const struct cast_his
 }
 
 static void command_presence(
-    struct client *c, uint32_t id, struct cast_span channel, enum question question)
+    struct client *c, uint32_t id, struct weft_span channel, enum question question)
 {
     struct cast_channel_name name;
     if (!command_channel(c, id, channel, &name))
@@ -232,7 +232,7 @@ static void command_rpc(struct client *c, uint32_t id, const struct cast_rpc *cm
     const struct cast_config *cfg = c->shard->cfg;
     if (!cfg->rpc.ping.enabled) {
         client_error(c, id, CAST_ERR_NOT_AVAILABLE);
-    } else if (!cast_span_eq(cmd->method, cast_span_of(cfg->rpc.ping.method))) {
+    } else if (!cast_span_eq(cmd->method, weft_span_of(cfg->rpc.ping.method))) {
         client_error(c, id, CAST_ERR_METHOD_NOT_FOUND);
     } else {
         cast_out_clear(&c->shard->out);
@@ -322,7 +322,7 @@ static void keep_rest(struct client *c, const char *from, const char *end)
     c->rest_bytes = (uint32_t)bytes;
 }
 
-void client_run(struct client *c, struct cast_span text)
+void client_run(struct client *c, struct weft_span text)
 {
     struct shard *s = c->shard;
     struct cast_json j;
@@ -339,7 +339,7 @@ void client_run(struct client *c, struct cast_span text)
             break;
         any = true;
         if (!may_run(c, &cmd)) {
-            keep_rest(c, from, text.ptr + text.bytes);
+            keep_rest(c, from, text.data + text.len);
             break;
         }
         run_one(c, &cmd);

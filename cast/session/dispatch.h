@@ -22,5 +22,5 @@ static inline void command_op_begins(struct client *c, uint32_t home)
 }
 /** Looks a client's channel up: false after the error reply or the disconnect. */
 bool command_channel(
-    struct client *c, uint32_t id, struct cast_span channel, struct cast_channel_name *ret_name);
+    struct client *c, uint32_t id, struct weft_span channel, struct cast_channel_name *ret_name);
 #endif

@@ -15,7 +15,7 @@ struct stream_rules rules_of(const struct cast_channel_options *o)
         .meta_ttl_ms = o->history_meta_ttl_ns / WEFT_MS};
 }
 
-static struct op op_init(const struct asker *by, struct cast_span channel,
+static struct op op_init(const struct asker *by, struct weft_span channel,
     void (*work)(struct hop *), void (*done)(struct hop *))
 {
     struct shard *s = by->shard;
@@ -26,14 +26,14 @@ static struct op op_init(const struct asker *by, struct cast_span channel,
         .then = by->then};
 }
 
-static struct cast_span copy_span(char **at, struct cast_span s)
+static struct weft_span copy_span(char **at, struct weft_span s)
 {
-    if (!s.ptr)
+    if (!s.data)
         return s;
-    if (s.bytes)
-        memcpy(*at, s.ptr, s.bytes);
-    struct cast_span copy = {*at, s.bytes};
-    *at += s.bytes;
+    if (s.len)
+        memcpy(*at, s.data, s.len);
+    struct weft_span copy = {*at, s.len};
+    *at += s.len;
     return copy;
 }
 
@@ -55,10 +55,10 @@ static void publish_done(struct hop *h)
 
 static struct publish_op *publish_copy(const struct publish *ask)
 {
-    size_t bytes = ask->tag_count * sizeof *ask->tags + ask->channel.bytes + ask->data.bytes +
-                   ask->chan_info.bytes + ask->idempotency_key.bytes + ask->version_epoch.bytes;
+    size_t bytes = ask->tag_count * sizeof *ask->tags + ask->channel.len + ask->data.len +
+                   ask->chan_info.len + ask->idempotency_key.len + ask->version_epoch.len;
     for (size_t i = 0; i < ask->tag_count; i++)
-        bytes += ask->tags[i].key.bytes + ask->tags[i].value.bytes;
+        bytes += ask->tags[i].key.len + ask->tags[i].value.len;
     struct publish_op *p = malloc(sizeof *p + bytes);
     if (!p)
         return NULL;
@@ -131,11 +131,11 @@ static void ask_done(struct hop *h)
     free(a);
 }
 
-int op_ask(const struct asker *by, enum question question, struct cast_span channel,
+int op_ask(const struct asker *by, enum question question, struct weft_span channel,
     const struct stream_rules *rules, const struct stream_filter *filter)
 {
-    struct cast_span epoch = filter ? filter->since_epoch : (struct cast_span){NULL, 0};
-    struct ask_op *a = calloc(1, sizeof *a + channel.bytes + epoch.bytes);
+    struct weft_span epoch = filter ? filter->since_epoch : (struct weft_span){NULL, 0};
+    struct ask_op *a = calloc(1, sizeof *a + channel.len + epoch.len);
     if (!a)
         return -ENOMEM;
     char *at = a->bytes;

@@ -41,7 +41,7 @@ enum question { ASK_HISTORY, ASK_HISTORY_REMOVE, ASK_PRESENCE, ASK_PRESENCE_STAT
 struct ask_op {
     struct op op;
     enum question question;
-    struct cast_span channel;
+    struct weft_span channel;
     struct stream_rules rules;
     struct stream_filter filter;
     struct history_answer history;
@@ -51,7 +51,7 @@ struct ask_op {
     char bytes[];
 };
 /** filter: for ASK_HISTORY; rules: for ASK_HISTORY and ASK_CHECK. Returns as op_publish. */
-int op_ask(const struct asker *by, enum question question, struct cast_span channel,
+int op_ask(const struct asker *by, enum question question, struct weft_span channel,
     const struct stream_rules *rules, const struct stream_filter *filter);
 
 /** The stream settings of a namespace; size 0 without history. */

@@ -3,7 +3,7 @@
 #include "session/reply_views.h"
 
 const struct cast_publication *views_of(
-    struct cast_scratch *scratch, const struct picked *pubs, struct cast_span epoch)
+    struct cast_scratch *scratch, const struct picked *pubs, struct weft_span epoch)
 {
     if (pubs->count == 0)
         return NULL;

@@ -8,5 +8,5 @@
 /** Views of picked publications; good until the scratch is reset. NULL for none, or without memory.
  */
 const struct cast_publication *views_of(
-    struct cast_scratch *scratch, const struct picked *pubs, struct cast_span epoch);
+    struct cast_scratch *scratch, const struct picked *pubs, struct weft_span epoch);
 #endif

@@ -10,7 +10,7 @@
 
 /* ---- wants ---- */
 
-void want_init(struct sub_want *w, struct cast_span channel, const struct cast_channel_options *o,
+void want_init(struct sub_want *w, struct weft_span channel, const struct cast_channel_options *o,
     const struct cast_subscribe *req, struct sub_sees sees)
 {
     *w = (struct sub_want){.channel = channel, .options = o};
@@ -39,8 +39,8 @@ static void force(bool *what, enum cast_token_override how)
 
 void want_token(struct sub_want *w, const struct cast_token_sub *t)
 {
-    w->chan_info = (struct cast_span){t->info.at, t->info.bytes};
-    w->data = (struct cast_span){t->data.at, t->data.bytes};
+    w->chan_info = (struct weft_span){t->info.at, t->info.bytes};
+    w->data = (struct weft_span){t->data.at, t->data.bytes};
     force(&w->presence, t->presence);
     force(&w->join_leave, t->join_leave);
     force(&w->join_push, t->force_push_join_leave);
@@ -72,7 +72,7 @@ static bool needs_tick(const struct csub *cs)
 
 static struct csub *csub_new(const struct sub_want *w)
 {
-    struct csub *cs = calloc(1, sizeof *cs + w->chan_info.bytes);
+    struct csub *cs = calloc(1, sizeof *cs + w->chan_info.len);
     if (!cs)
         return NULL;
     cs->expire_at_s = w->expire_at_s;
@@ -83,9 +83,9 @@ static struct csub *csub_new(const struct sub_want *w)
     cs->recoverable = w->recoverable && w->options->has_history;
     cs->positioned = (w->recoverable || w->positioned) && w->options->has_history;
     cs->flavour = w->join_push && w->join_leave ? FLAVOUR_JOINS : FLAVOUR_PLAIN;
-    if (w->chan_info.ptr) {
-        memcpy(cs + 1, w->chan_info.ptr, w->chan_info.bytes);
-        cs->chan_info = (struct cast_span){(const char *)(cs + 1), w->chan_info.bytes};
+    if (w->chan_info.data) {
+        memcpy(cs + 1, w->chan_info.data, w->chan_info.len);
+        cs->chan_info = (struct weft_span){(const char *)(cs + 1), w->chan_info.len};
     }
     return cs;
 }
@@ -164,21 +164,21 @@ void sub_op_free(struct sub_op *op)
     free(op);
 }
 
-static struct cast_span copy_span(char **at, struct cast_span s)
+static struct weft_span copy_span(char **at, struct weft_span s)
 {
-    if (!s.ptr)
+    if (!s.data)
         return s;
-    if (s.bytes)
-        memcpy(*at, s.ptr, s.bytes);
-    struct cast_span copy = {*at, s.bytes};
-    *at += s.bytes;
+    if (s.len)
+        memcpy(*at, s.data, s.len);
+    struct weft_span copy = {*at, s.len};
+    *at += s.len;
     return copy;
 }
 
 int op_subscribe(const struct asker *by, struct client *c, const struct sub_want *w)
 {
     struct shard *s = by->shard;
-    struct sub_op *op = calloc(1, sizeof *op + w->channel.bytes + w->epoch.bytes + w->data.bytes);
+    struct sub_op *op = calloc(1, sizeof *op + w->channel.len + w->epoch.len + w->data.len);
     struct csub *cs = op ? csub_new(w) : NULL;
     if (!cs) {
         free(op);
@@ -265,7 +265,7 @@ int sub_op_result(const struct sub_op *op, struct cast_subscribe_result *ret)
         return 0;
     ret->positioned = true;
     ret->recoverable = cs->recoverable;
-    ret->epoch = cast_span_of(op->got.epoch);
+    ret->epoch = weft_span_of(op->got.epoch);
     ret->recovered = op->ask.recover && op->got.recovery == RECOVERED;
     ret->offset = ret->recovered ? op->ask.offset : op->got.top;
     ret->publication_count = op->got.missed.count;
@@ -334,8 +334,8 @@ static void checked(struct op *op)
 static void check_position(struct client *c, struct csub *cs)
 {
     struct cast_channel_name name;
-    struct cast_span channel = csub_channel(cs);
-    if (cast_config_channel(c->shard->cfg, channel.ptr, channel.bytes, &name) < 0)
+    struct weft_span channel = csub_channel(cs);
+    if (cast_config_channel(c->shard->cfg, channel.data, channel.len, &name) < 0)
         return; /* its namespace went with a reload: nothing to hold it against */
     struct stream_rules rules = rules_of(name.options);
     struct asker by = {c->shard, client_ref(c), 0, checked};

@@ -14,17 +14,17 @@
 #include "token/token.h"
 
 struct sub_want {
-    struct cast_span channel;
+    struct weft_span channel;
     const struct cast_channel_options *options;
     bool positioned, recoverable;
     bool presence, join_leave; /* to be kept; to be told to others */
     bool join_push;            /* wants to be told of others */
     bool server_side, from_token;
     int64_t expire_at_s;
-    struct cast_span chan_info, data;
+    struct weft_span chan_info, data;
     bool recover;
     uint64_t offset;
-    struct cast_span epoch;
+    struct weft_span epoch;
 };
 /** What a subscriber of the channel may see, asked or not. */
 struct sub_sees {
@@ -32,7 +32,7 @@ struct sub_sees {
 };
 /** What the namespace says, and the request where there is one (req may be NULL): a subscriber that
  * may read presence can ask for join and leave, one that may read history for a position. */
-void want_init(struct sub_want *w, struct cast_span channel, const struct cast_channel_options *o,
+void want_init(struct sub_want *w, struct weft_span channel, const struct cast_channel_options *o,
     const struct cast_subscribe *req, struct sub_sees sees);
 /** What a token says on top. */
 void want_token(struct sub_want *w, const struct cast_token_sub *t);
@@ -45,7 +45,7 @@ struct sub_op {
     struct csub *csub;     /* becomes the client's with sub_op_attach */
     struct subscribe ask;
     struct subscribed got;
-    struct cast_span data;
+    struct weft_span data;
     bool was_recovering, kept, then_running, freed;
     char bytes[];
 };

@@ -28,14 +28,14 @@ static void subscribed(struct op *op)
     client_op_ended(c);
 }
 
-static bool same(struct cast_span a, const char *at, size_t bytes)
+static bool same(struct weft_span a, const char *at, size_t bytes)
 {
-    return cast_span_eq(a, (struct cast_span){at, bytes});
+    return cast_span_eq(a, (struct weft_span){at, bytes});
 }
 
 /* Whether a good token was made for this client and this channel. */
 static bool token_is_for(
-    const struct client *c, const struct cast_subscribe_token *t, struct cast_span channel)
+    const struct client *c, const struct cast_subscribe_token *t, struct weft_span channel)
 {
     return same(channel, t->sub.channel, t->sub.channel_bytes) &&
            same(c->cinfo->user, t->user, t->user_bytes) &&
@@ -48,7 +48,7 @@ static struct cast_subscribe_token *token_of(
 {
     struct cast_subscribe_token *t = NULL;
     switch (cast_token_verify_subscribe(
-        c->shard->cfg, cmd->token.ptr, cmd->token.bytes, shard_wall_s(), &t, NULL)) {
+        c->shard->cfg, cmd->token.data, cmd->token.len, shard_wall_s(), &t, NULL)) {
     case CAST_TOKEN_OK:
         if (token_is_for(c, t, cmd->channel))
             return t;
@@ -74,7 +74,7 @@ static struct cast_subscribe_token *token_of(
 static uint32_t refuse(struct client *c, const struct cast_subscribe *cmd)
 {
     const struct cast_config *cfg = c->shard->cfg;
-    if (!cast_config_channel_length_ok(cfg, cmd->channel.bytes))
+    if (!cast_config_channel_length_ok(cfg, cmd->channel.len))
         return CAST_ERR_BAD_REQUEST;
     if (client_sub(c, cmd->channel))
         return CAST_ERR_ALREADY_SUBSCRIBED;
@@ -98,36 +98,36 @@ void command_subscribe(struct client *c, uint32_t id, const struct cast_subscrib
     struct cast_channel_name name;
     struct cast_subscribe_token *t = NULL;
     const struct cast_config *cfg = c->shard->cfg;
-    struct cast_span user = c->cinfo->user;
-    if (cmd->delta.bytes && !cast_span_eq(cmd->delta, CAST_SPAN("fossil"))) {
+    struct weft_span user = c->cinfo->user;
+    if (cmd->delta.len && !cast_span_eq(cmd->delta, CAST_SPAN("fossil"))) {
         client_disconnect_code(c, CAST_DIS_BAD_REQUEST);
         return;
     }
-    uint32_t error = cmd->channel.bytes ? refuse(c, cmd) : 0;
+    uint32_t error = cmd->channel.len ? refuse(c, cmd) : 0;
     if (error) {
         client_error(c, id, error);
         return;
     }
     if (!command_channel(c, id, cmd->channel, &name))
         return;
-    if (cmd->tf.ptr || cmd->type != 0) { /* no tags filters, stream subscriptions only */
-        client_error(c, id, cmd->tf.ptr ? CAST_ERR_BAD_REQUEST : CAST_ERR_PERMISSION_DENIED);
+    if (cmd->tf.data || cmd->type != 0) { /* no tags filters, stream subscriptions only */
+        client_error(c, id, cmd->tf.data ? CAST_ERR_BAD_REQUEST : CAST_ERR_PERMISSION_DENIED);
         return;
     }
-    if (cmd->token.bytes) {
+    if (cmd->token.len) {
         t = token_of(c, id, cmd);
         if (!t)
             return;
     } else if (!right_subscribe(
-                   cfg, &name, cmd->channel.ptr, cmd->channel.bytes, user.ptr, user.bytes)) {
+                   cfg, &name, cmd->channel.data, cmd->channel.len, user.data, user.len)) {
         client_error(c, id, CAST_ERR_PERMISSION_DENIED);
         return;
     }
     struct sub_want w;
     struct sub_sees sees = {
         .presence = name.options->presence &&
-                    right_has(cfg, name.options, RIGHT_PRESENCE, user.bytes == 0, true),
-        .history = right_has(cfg, name.options, RIGHT_HISTORY, user.bytes == 0, true)};
+                    right_has(cfg, name.options, RIGHT_PRESENCE, user.len == 0, true),
+        .history = right_has(cfg, name.options, RIGHT_HISTORY, user.len == 0, true)};
     want_init(&w, cmd->channel, name.options, cmd, sees);
     if (t) {
         want_token(&w, &t->sub);
@@ -139,7 +139,7 @@ void command_subscribe(struct client *c, uint32_t id, const struct cast_subscrib
 
 void command_unsubscribe(struct client *c, uint32_t id, const struct cast_channel_ref *cmd)
 {
-    if (cmd->channel.bytes == 0) {
+    if (cmd->channel.len == 0) {
         client_disconnect_code(c, CAST_DIS_BAD_REQUEST);
         return;
     }
@@ -153,7 +153,7 @@ void command_unsubscribe(struct client *c, uint32_t id, const struct cast_channe
 
 void command_sub_refresh(struct client *c, uint32_t id, const struct cast_sub_refresh *cmd)
 {
-    if (cmd->channel.bytes == 0) {
+    if (cmd->channel.len == 0) {
         client_disconnect_code(c, CAST_DIS_BAD_REQUEST);
         return;
     }
@@ -166,7 +166,7 @@ void command_sub_refresh(struct client *c, uint32_t id, const struct cast_sub_re
         client_disconnect_code(c, CAST_DIS_BAD_REQUEST);
         return;
     }
-    if (cmd->token.bytes == 0) {
+    if (cmd->token.len == 0) {
         client_error(c, id, CAST_ERR_BAD_REQUEST);
         return;
     }
@@ -174,7 +174,7 @@ void command_sub_refresh(struct client *c, uint32_t id, const struct cast_sub_re
     struct cast_refresh_result r = {0};
     int64_t now_s = shard_wall_s();
     enum cast_token_result how = cast_token_verify_subscribe(
-        c->shard->cfg, cmd->token.ptr, cmd->token.bytes, now_s, &t, NULL);
+        c->shard->cfg, cmd->token.data, cmd->token.len, now_s, &t, NULL);
     /* An expired token is answered as if it were good, but changes nothing: the subscription ends
      * when its own time is over, which makes clients fetch a new one. */
     if (how != CAST_TOKEN_EXPIRED && (how != CAST_TOKEN_OK || !token_is_for(c, t, cmd->channel))) {

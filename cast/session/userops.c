@@ -18,7 +18,7 @@ static void each(
     if (!list)
         return;
     for (struct client *c = u->clients; c; c = c->user_next)
-        if (who->client.bytes == 0 || cast_span_eq(c->cinfo->client, who->client))
+        if (who->client.len == 0 || cast_span_eq(c->cinfo->client, who->client))
             list[n++] = client_ref(c);
     for (uint32_t i = 0; i < n; i++) {
         if (list[i]->state == CLIENT_CONNECTED)
@@ -30,14 +30,14 @@ static void each(
 
 static void unsubscribe_one(struct client *c, void *arg)
 {
-    struct cast_span channel = *(struct cast_span *)arg;
-    struct csub *cs = channel.bytes ? client_sub(c, channel) : NULL;
+    struct weft_span channel = *(struct weft_span *)arg;
+    struct csub *cs = channel.len ? client_sub(c, channel) : NULL;
     if (cs) {
         csub_end_told(c, cs, CAST_UNSUB_SERVER);
         return;
     }
     /* Of all channels in one push; and a client that has no such subscription is told as well. */
-    if (channel.bytes == 0)
+    if (channel.len == 0)
         while (c->sink->subs)
             csub_end(c, (struct csub *)c->sink->subs, true);
     cast_out_clear(&c->shard->out);
@@ -46,7 +46,7 @@ static void unsubscribe_one(struct client *c, void *arg)
     client_line(c);
 }
 
-void userop_unsubscribe(struct shard *s, const struct who *who, struct cast_span channel)
+void userop_unsubscribe(struct shard *s, const struct who *who, struct weft_span channel)
 {
     each(s, who, unsubscribe_one, &channel);
 }

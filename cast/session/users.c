@@ -13,23 +13,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct user *user_find(const struct shard *s, struct cast_span name)
+struct user *user_find(const struct shard *s, struct weft_span name)
 {
-    struct tkey key = table_key(name.bytes ? name.ptr : "", name.bytes);
+    struct tkey key = table_key(name.len ? name.data : "", name.len);
     return table_get(&s->users, &key);
 }
 
-static struct user *user_make(struct shard *s, struct cast_span name)
+static struct user *user_make(struct shard *s, struct weft_span name)
 {
     struct user *u = user_find(s, name);
     if (u)
         return u;
-    u = calloc(1, sizeof *u + name.bytes);
+    u = calloc(1, sizeof *u + name.len);
     if (!u)
         return NULL;
-    if (name.bytes)
-        memcpy(u->name, name.ptr, name.bytes);
-    u->key = table_key(u->name, name.bytes);
+    if (name.len)
+        memcpy(u->name, name.data, name.len);
+    u->key = table_key(u->name, name.len);
     if (table_put(&s->users, u) < 0) {
         free(u);
         return NULL;
@@ -137,13 +137,13 @@ static void count_done(struct hop *h)
     free(c);
 }
 
-static struct count_op *count_op_new(struct shard *s, struct cast_span user, int64_t limit)
+static struct count_op *count_op_new(struct shard *s, struct weft_span user, int64_t limit)
 {
-    struct count_op *c = calloc(1, sizeof *c + user.bytes);
+    struct count_op *c = calloc(1, sizeof *c + user.len);
     if (!c)
         return NULL;
-    memcpy(c->name, user.ptr, user.bytes);
-    c->key = table_key(c->name, user.bytes);
+    memcpy(c->name, user.data, user.len);
+    c->key = table_key(c->name, user.len);
     c->limit = limit;
     c->op.hop = (struct hop){.from = s,
         .to = s->all[home_of(user, s->count)],
@@ -152,7 +152,7 @@ static struct count_op *count_op_new(struct shard *s, struct cast_span user, int
     return c;
 }
 
-int op_user_count(const struct asker *by, struct cast_span user, int64_t limit)
+int op_user_count(const struct asker *by, struct weft_span user, int64_t limit)
 {
     struct count_op *c = count_op_new(by->shard, user, limit);
     if (!c)
@@ -164,7 +164,7 @@ int op_user_count(const struct asker *by, struct cast_span user, int64_t limit)
     return 0;
 }
 
-void user_uncount(struct shard *s, struct cast_span user)
+void user_uncount(struct shard *s, struct weft_span user)
 {
     struct count_op *c = count_op_new(s, user, -1);
     if (c) /* without memory the user keeps one connection too few until a restart */

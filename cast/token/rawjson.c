@@ -5,27 +5,28 @@
 #include <jansson.h>
 #include <string.h>
 
-static size_t skip_space(struct cast_raw_span s, size_t i)
+static size_t skip_space(struct weft_span s, size_t i)
 {
-    while (i < s.bytes && (s.at[i] == ' ' || s.at[i] == '\t' || s.at[i] == '\n' || s.at[i] == '\r'))
+    while (i < s.len &&
+           (s.data[i] == ' ' || s.data[i] == '\t' || s.data[i] == '\n' || s.data[i] == '\r'))
         i++;
     return i;
 }
 
-static size_t skip_string(struct cast_raw_span s, size_t i)
+static size_t skip_string(struct weft_span s, size_t i)
 {
-    for (i++; i < s.bytes && s.at[i] != '"'; i++)
-        if (s.at[i] == '\\')
+    for (i++; i < s.len && s.data[i] != '"'; i++)
+        if (s.data[i] == '\\')
             i++;
-    return i < s.bytes ? i + 1 : s.bytes;
+    return i < s.len ? i + 1 : s.len;
 }
 
 /* End of the value that starts at i. */
-static size_t skip_value(struct cast_raw_span s, size_t i)
+static size_t skip_value(struct weft_span s, size_t i)
 {
     int depth = 0;
-    while (i < s.bytes) {
-        char c = s.at[i];
+    while (i < s.len) {
+        char c = s.data[i];
         if (c == '"') {
             i = skip_string(s, i);
             if (depth == 0)
@@ -47,43 +48,42 @@ static size_t skip_value(struct cast_raw_span s, size_t i)
     return i;
 }
 
-bool cast_raw_next(
-    struct cast_raw_span *rest, struct cast_raw_span *ret_key, struct cast_raw_span *ret_value)
+bool cast_raw_next(struct weft_span *rest, struct weft_span *ret_key, struct weft_span *ret_value)
 {
-    struct cast_raw_span s = *rest;
+    struct weft_span s = *rest;
     size_t i = skip_space(s, 0);
-    if (i < s.bytes && (s.at[i] == '{' || s.at[i] == ','))
+    if (i < s.len && (s.data[i] == '{' || s.data[i] == ','))
         i = skip_space(s, i + 1);
-    if (i >= s.bytes || s.at[i] != '"')
+    if (i >= s.len || s.data[i] != '"')
         return false;
     size_t key_end = skip_string(s, i);
-    *ret_key = (struct cast_raw_span){s.at + i, key_end - i};
+    *ret_key = (struct weft_span){s.data + i, key_end - i};
     i = skip_space(s, key_end);
-    if (i >= s.bytes || s.at[i] != ':')
+    if (i >= s.len || s.data[i] != ':')
         return false;
     i = skip_space(s, i + 1);
     size_t end = skip_value(s, i);
-    *ret_value = (struct cast_raw_span){s.at + i, end - i};
-    *rest = (struct cast_raw_span){s.at + end, s.bytes - end};
+    *ret_value = (struct weft_span){s.data + i, end - i};
+    *rest = (struct weft_span){s.data + end, s.len - end};
     return true;
 }
 
 /* Whether a key's text, with quotes, spells name. */
-static bool key_is(struct cast_raw_span key, const char *name)
+static bool key_is(struct weft_span key, const char *name)
 {
     size_t bytes = strlen(name);
-    if (!memchr(key.at, '\\', key.bytes))
-        return key.bytes == bytes + 2 && memcmp(key.at + 1, name, bytes) == 0;
-    json_t *text = json_loadb(key.at, key.bytes, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    if (!memchr(key.data, '\\', key.len))
+        return key.len == bytes + 2 && memcmp(key.data + 1, name, bytes) == 0;
+    json_t *text = json_loadb(key.data, key.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
     bool same = text && json_string_length(text) == bytes &&
                 memcmp(json_string_value(text), name, bytes) == 0;
     json_decref(text);
     return same;
 }
 
-struct cast_raw_span cast_raw_member(struct cast_raw_span object, const char *name)
+struct weft_span cast_raw_member(struct weft_span object, const char *name)
 {
-    struct cast_raw_span key, value, found = {0};
+    struct weft_span key, value, found = {0};
     while (cast_raw_next(&object, &key, &value))
         if (key_is(key, name))
             found = value;
@@ -92,7 +92,7 @@ struct cast_raw_span cast_raw_member(struct cast_raw_span object, const char *na
 
 bool cast_raw_is_shallow(const char *text, size_t bytes, int depth)
 {
-    struct cast_raw_span s = {text, bytes};
+    struct weft_span s = {text, bytes};
     int level = 0;
     for (size_t i = 0; i < bytes;) {
         if (text[i] == '"') {

@@ -13,18 +13,13 @@
 #define CAST_TOKEN_RAWJSON_H
 #include <stdbool.h>
 #include <stddef.h>
-
-struct cast_raw_span {
-    const char *at; /* NULL: absent */
-    size_t bytes;
-};
+#include <weft/span.h>
 
 /** Walks the members of a valid JSON object's text. Start with {text, bytes}; each call cuts one
  * member off the front. *ret_key is the string with its quotes. false at the end. */
-bool cast_raw_next(
-    struct cast_raw_span *rest, struct cast_raw_span *ret_key, struct cast_raw_span *ret_value);
-/** The value of the last member of this name, at NULL when there is none. */
-struct cast_raw_span cast_raw_member(struct cast_raw_span object, const char *name);
+bool cast_raw_next(struct weft_span *rest, struct weft_span *ret_key, struct weft_span *ret_value);
+/** The value of the last member of this name, absent when there is none. */
+struct weft_span cast_raw_member(struct weft_span object, const char *name);
 /** Whether text nests at most `depth` deep: a parser that recurses may then be let at it. Text need
  * not be valid. */
 bool cast_raw_is_shallow(const char *text, size_t bytes, int depth);

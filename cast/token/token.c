@@ -34,7 +34,7 @@ static const char bad_claims[] = "invalid token: a claim has the wrong type";
 struct opened {
     char *buf; /* decoded header, claims, signature, one after the other */
     json_t *header, *json;
-    struct cast_raw_span raw;
+    struct weft_span raw;
     unsigned char *signature;
     size_t signature_bytes;
     size_t signed_bytes; /* of the text: what the signature covers */
@@ -85,7 +85,7 @@ static const char *open_token(const char *text, size_t bytes, struct opened *t)
     t->header = parse(t->buf, n[0]);
     if (!t->header)
         return bad_form;
-    t->raw = (struct cast_raw_span){claims, n[1]};
+    t->raw = (struct weft_span){claims, n[1]};
     t->signature = (unsigned char *)signature;
     t->signature_bytes = n[2];
     t->signed_bytes = (size_t)(dot2 - text);
@@ -214,7 +214,7 @@ static bool copy_bytes(const char *from, size_t bytes, char **ret, size_t *ret_b
 }
 
 /* name as raw text, or b64name decoded. Returns OK, INVALID or NO_MEMORY. */
-static enum cast_token_result get_payload(const json_t *object, struct cast_raw_span raw,
+static enum cast_token_result get_payload(const json_t *object, struct weft_span raw,
     const char *name, const char *b64name, struct cast_token_bytes *ret)
 {
     const char *b64;
@@ -228,8 +228,8 @@ static enum cast_token_result get_payload(const json_t *object, struct cast_raw_
         return cast_b64_decode(CAST_B64_STD, b64, bytes, ret->at, &ret->bytes) ? CAST_TOKEN_OK
                                                                                : CAST_TOKEN_INVALID;
     }
-    struct cast_raw_span value = cast_raw_member(raw, name);
-    if (value.at && !copy_bytes(value.at, value.bytes, &ret->at, &ret->bytes))
+    struct weft_span value = cast_raw_member(raw, name);
+    if (value.data && !copy_bytes(value.data, value.len, &ret->at, &ret->bytes))
         return CAST_TOKEN_NO_MEMORY;
     return CAST_TOKEN_OK;
 }
@@ -248,7 +248,7 @@ static bool get_override(const json_t *object, const char *name, enum cast_token
 
 /* info, data and override of a subscription, from an object and its text. */
 static enum cast_token_result fill_sub(
-    const json_t *object, struct cast_raw_span raw, struct cast_token_sub *sub)
+    const json_t *object, struct weft_span raw, struct cast_token_sub *sub)
 {
     json_t *o = claim(object, "override");
     if (o && !json_is_object(o))
@@ -291,24 +291,24 @@ static enum cast_token_result get_user(
         return CAST_TOKEN_INVALID;
     if (!*keys->user_id_claim)
         return copy_bytes(text, bytes, ret_user, ret_bytes) ? CAST_TOKEN_OK : CAST_TOKEN_NO_MEMORY;
-    struct cast_raw_span at = t->raw;
+    struct weft_span at = t->raw;
     const char *path = keys->user_id_claim;
-    while (*path && at.at && at.bytes > 0 && at.at[0] == '{') {
+    while (*path && at.data && at.len > 0 && at.data[0] == '{') {
         char name[256];
         size_t step = strcspn(path, ".");
         snprintf(name, sizeof name, "%.*s", (int)step, path);
         at = cast_raw_member(at, name);
         path += step + (path[step] == '.');
     }
-    if (*path || !at.at || (at.bytes == 4 && memcmp(at.at, "null", 4) == 0))
+    if (*path || !at.data || (at.len == 4 && memcmp(at.data, "null", 4) == 0))
         return copy_bytes("", 0, ret_user, ret_bytes) ? CAST_TOKEN_OK : CAST_TOKEN_NO_MEMORY;
-    if (at.at[0] == '{' || at.at[0] == '[')
+    if (at.data[0] == '{' || at.data[0] == '[')
         return CAST_TOKEN_INVALID;
-    json_t *string = at.at[0] == '"'
-                         ? json_loadb(at.at, at.bytes, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL)
+    json_t *string = at.data[0] == '"'
+                         ? json_loadb(at.data, at.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL)
                          : NULL;
-    bool good = copy_bytes(string ? json_string_value(string) : at.at,
-        string ? json_string_length(string) : at.bytes, ret_user, ret_bytes);
+    bool good = copy_bytes(string ? json_string_value(string) : at.data,
+        string ? json_string_length(string) : at.len, ret_user, ret_bytes);
     json_decref(string);
     return good ? CAST_TOKEN_OK : CAST_TOKEN_NO_MEMORY;
 }
@@ -319,7 +319,7 @@ static enum cast_token_result fill_subs(
     const struct cast_config *cfg, const struct opened *t, struct cast_connect_token *c)
 {
     json_t *subs = claim(t->json, "subs");
-    struct cast_raw_span rest = cast_raw_member(t->raw, "subs"), key, value;
+    struct weft_span rest = cast_raw_member(t->raw, "subs"), key, value;
     if (subs && !json_is_object(subs))
         return CAST_TOKEN_INVALID;
     size_t most = json_object_size(subs);
@@ -333,8 +333,8 @@ static enum cast_token_result fill_subs(
         if (c->subs_count == most) /* a channel stands there twice */
             return r;
         struct cast_token_sub *sub = &c->subs[c->subs_count++];
-        json_t *name = json_loadb(key.at, key.bytes, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-        json_t *object = json_loadb(value.at, value.bytes, PARSE_FLAGS | JSON_DECODE_ANY, NULL);
+        json_t *name = json_loadb(key.data, key.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+        json_t *object = json_loadb(value.data, value.len, PARSE_FLAGS | JSON_DECODE_ANY, NULL);
         if (name && (json_is_object(object) || json_is_null(object)))
             r = set_channel(cfg, json_string_value(name), json_string_length(name), sub);
         if (r == CAST_TOKEN_OK && json_is_object(object))
@@ -399,9 +399,9 @@ static enum cast_token_result fill_connect(const struct cast_config *cfg, const 
     r = get_user(cfg->connect_keys, t, &c->user, &c->user_bytes);
     if (r == CAST_TOKEN_OK)
         r = get_payload(t->json, t->raw, "info", "b64info", &c->info);
-    struct cast_raw_span meta = cast_raw_member(t->raw, "meta");
-    if (r == CAST_TOKEN_OK && meta.at &&
-        !copy_bytes(meta.at, meta.bytes, &c->meta.at, &c->meta.bytes))
+    struct weft_span meta = cast_raw_member(t->raw, "meta");
+    if (r == CAST_TOKEN_OK && meta.data &&
+        !copy_bytes(meta.data, meta.len, &c->meta.at, &c->meta.bytes))
         r = CAST_TOKEN_NO_MEMORY;
     if (r == CAST_TOKEN_OK)
         r = fill_subs(cfg, t, c);
@@ -450,7 +450,7 @@ static enum cast_token_result verify(const struct cast_config *cfg,
         *ret_why = check_signature(cfg, keys, text, t, now_s);
     if (*ret_why)
         return *ret_why == cast_token_no_memory ? CAST_TOKEN_NO_MEMORY : CAST_TOKEN_INVALID;
-    t->json = parse(t->raw.at, t->raw.bytes);
+    t->json = parse(t->raw.data, t->raw.len);
     *ret_why = t->json ? check_issuer(keys, t->json) : bad_form;
     if (!*ret_why)
         *ret_why = check_audience(keys, t->json);
@@ -514,11 +514,11 @@ int cast_token_peek(const char *text, size_t text_bytes, char **ret_algorithm, c
     struct opened t;
     size_t bytes;
     int rc = -EINVAL;
-    if (!open_token(text, text_bytes, &t) && (t.json = parse(t.raw.at, t.raw.bytes)) != NULL) {
+    if (!open_token(text, text_bytes, &t) && (t.json = parse(t.raw.data, t.raw.len)) != NULL) {
         const char *alg = json_string_value(json_object_get(t.header, "alg"));
         char *name = strdup(alg ? alg : "");
         rc = -ENOMEM;
-        if (name && copy_bytes(t.raw.at, t.raw.bytes, ret_claims, &bytes)) {
+        if (name && copy_bytes(t.raw.data, t.raw.len, ret_claims, &bytes)) {
             *ret_algorithm = name;
             rc = 0;
         } else {

@@ -121,7 +121,7 @@ static bool end_start(struct end *e)
 static void say(struct end *e, const char *line)
 {
     if (e->client)
-        client_message(e->client, cast_span_of(line));
+        client_message(e->client, weft_span_of(line));
     weft_loop_step(rig.loop, 0);
 }
 

@@ -16,12 +16,12 @@ static int decode(enum cast_api_method m, const char *body)
 {
     cast_scratch_fini(&scratch);
     cast_scratch_init(&scratch, room, sizeof(room));
-    return cast_api_decode(m, cast_span_of(body), &scratch, &r);
+    return cast_api_decode(m, weft_span_of(body), &scratch, &r);
 }
-static void check_span(struct cast_span s, const char *want)
+static void check_span(struct weft_span s, const char *want)
 {
-    CHECK_MSG(cast_span_eq(s, cast_span_of(want)), "got %.*s, want %s", (int)s.bytes,
-        s.ptr ? s.ptr : "", want);
+    CHECK_MSG(cast_span_eq(s, weft_span_of(want)), "got %.*s, want %s", (int)s.len,
+        s.data ? s.data : "", want);
 }
 static void is(const char *want)
 {
@@ -49,7 +49,7 @@ TEST(publish_request)
     CHECK_EQ(r.publish.version, 5);
     check_span(r.publish.version_epoch, "e");
     CHECK_EQ(decode(CAST_API_PUBLISH, "null"), 0);
-    CHECK(r.publish.data.ptr == NULL && r.publish.channel.ptr == NULL);
+    CHECK(r.publish.data.data == NULL && r.publish.channel.data == NULL);
     CHECK_EQ(decode(CAST_API_PUBLISH, "{\"data\":null}"), 0);
     check_span(r.publish.data, "null");
 }
@@ -141,7 +141,7 @@ TEST(batch_request)
 
 TEST(payloads)
 {
-    struct cast_span data;
+    struct weft_span data;
     bool json;
     static const struct {
         const char *b64, *want;
@@ -152,20 +152,20 @@ TEST(payloads)
     decode(CAST_API_PUBLISH, "{}");
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         CHECK_EQ(
-            cast_api_payload(CAST_SPAN("0"), cast_span_of(good[i].b64), &scratch, &data, &json), 0);
+            cast_api_payload(CAST_SPAN("0"), weft_span_of(good[i].b64), &scratch, &data, &json), 0);
         check_span(data, good[i].want);
         CHECK_EQ(json, good[i].json);
     }
     static const char *const bad[] = {
         "!!", "M", "MQ", "MQ=", "MQ===", "MTIz=", "M===", "MQ==MQ==", "=", "MTI=x", "M_-A"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        CHECK_MSG(cast_api_payload(CAST_SPAN("0"), cast_span_of(bad[i]), &scratch, &data, &json) ==
+        CHECK_MSG(cast_api_payload(CAST_SPAN("0"), weft_span_of(bad[i]), &scratch, &data, &json) ==
                       -EBADMSG,
             "accepted: %s", bad[i]);
     CHECK_EQ(
-        cast_api_payload((struct cast_span){0}, (struct cast_span){0}, &scratch, &data, &json), 0);
-    CHECK(data.ptr == NULL);
-    CHECK_EQ(cast_api_payload(CAST_SPAN("{\n}"), (struct cast_span){0}, &scratch, &data, &json), 0);
+        cast_api_payload((struct weft_span){0}, (struct weft_span){0}, &scratch, &data, &json), 0);
+    CHECK(data.data == NULL);
+    CHECK_EQ(cast_api_payload(CAST_SPAN("{\n}"), (struct weft_span){0}, &scratch, &data, &json), 0);
     check_span(data, "{}");
 }
 
@@ -194,7 +194,7 @@ TEST(legacy_request)
     static const char *const bad[] = {"{bad", "{\"method\":\"nope\"}", "{\"method\":\"batch\"}",
         "{\"method\":null}", "{\"id\":-1}"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        cast_json_init(&j, cast_span_of(bad[i]), &scratch);
+        cast_json_init(&j, weft_span_of(bad[i]), &scratch);
         CHECK_EQ(cast_api_legacy_next(&j, &c), -EBADMSG);
     }
 }
@@ -215,7 +215,7 @@ TEST(single_answers)
     cast_api_close(&o, &f);
     is("{\"result\":{\"offset\":1,\"epoch\":\"QvjZqNSm\"}}");
     cast_api_open(&o, &f);
-    cast_api_put_publish(&o, 0, (struct cast_span){0});
+    cast_api_put_publish(&o, 0, (struct weft_span){0});
     cast_api_close(&o, &f);
     is("{\"result\":{}}");
     cast_api_error(&o, &f, cast_api_error_find(102));
@@ -224,7 +224,7 @@ TEST(single_answers)
     is("{\"code\":112,\"message\":\"unrecoverable position\"}");
     cast_api_open(&o, &f);
     cast_api_broadcast_open(&o);
-    cast_api_broadcast_result(&o, 0, (struct cast_span){0});
+    cast_api_broadcast_result(&o, 0, (struct weft_span){0});
     cast_api_broadcast_result(&o, 3, CAST_SPAN("dVNLRoBM"));
     cast_api_broadcast_error(&o, cast_api_error_find(102));
     cast_api_broadcast_close(&o);

@@ -16,17 +16,17 @@ static void open_message(const char *text)
 {
     cast_scratch_fini(&scratch);
     cast_scratch_init(&scratch, room, sizeof(room));
-    cast_json_init(&j, cast_span_of(text), &scratch);
+    cast_json_init(&j, weft_span_of(text), &scratch);
 }
 static int decode(const char *text)
 {
     open_message(text);
     return cast_command_next(&j, &cmd);
 }
-static void check_span(struct cast_span s, const char *want)
+static void check_span(struct weft_span s, const char *want)
 {
-    CHECK_MSG(cast_span_eq(s, cast_span_of(want)), "got %.*s, want %s", (int)s.bytes,
-        s.ptr ? s.ptr : "", want);
+    CHECK_MSG(cast_span_eq(s, weft_span_of(want)), "got %.*s, want %s", (int)s.len,
+        s.data ? s.data : "", want);
 }
 
 TEST(connect_plain)
@@ -34,7 +34,7 @@ TEST(connect_plain)
     CHECK_EQ(decode("{\"id\":1,\"connect\":{}}"), 1);
     CHECK_EQ(cmd.id, 1);
     CHECK_EQ(cmd.method, CAST_METHOD_CONNECT);
-    CHECK(cmd.connect.token.ptr == NULL && cmd.connect.sub_count == 0);
+    CHECK(cmd.connect.token.data == NULL && cmd.connect.sub_count == 0);
     CHECK_EQ(cast_command_next(&j, &cmd), 0);
     CHECK_EQ(scratch.used, 0);
 }
@@ -98,7 +98,7 @@ TEST(publish_data_byte_for_byte)
     CHECK_EQ(decode("{\"id\":2,\"publish\":{\"channel\":\"ch\",\"data\":null}}"), 1);
     check_span(cmd.publish.data, "null");
     CHECK_EQ(decode("{\"id\":4,\"publish\":{\"channel\":\"ch\"}}"), 1);
-    CHECK(cmd.publish.data.ptr == NULL);
+    CHECK(cmd.publish.data.data == NULL);
     CHECK_EQ(decode("{\"id\":3,\"publish\":{\"channel\":\"ch\",\"data\":7}}"), 1);
     check_span(cmd.publish.data, "7");
 }
@@ -183,7 +183,7 @@ TEST(what_go_lets_pass)
     CHECK(cmd.subscribe.join_leave);
     CHECK_EQ(
         decode("{\"id\":2,\"subscribe\":{\"channel\":null,\"offset\":null,\"recover\":null}}"), 1);
-    CHECK_EQ(cmd.subscribe.channel.bytes, 0);
+    CHECK_EQ(cmd.subscribe.channel.len, 0);
     CHECK_EQ(decode("{\"id\":2,\"subscribe\":{\"channel\":\"a\",\"channel\":\"b\"}}"), 1);
     check_span(cmd.subscribe.channel, "b");
     CHECK_EQ(decode("{\"id\":1,\"id\":2,\"\\u0070ing\":{}}"), 1);
@@ -235,15 +235,15 @@ TEST(bare_connect)
 
 TEST(payload_line_feeds)
 {
-    struct cast_span in = CAST_SPAN("{\n \"a\": \"x\\n\"\r\n}"), out;
+    struct weft_span in = CAST_SPAN("{\n \"a\": \"x\\n\"\r\n}"), out;
     open_message("");
     CHECK_EQ(cast_payload_line(in, &scratch, &out), 0);
     check_span(out, "{ \"a\": \"x\\n\"\r}");
     in = CAST_SPAN("{\"a\":1}");
     CHECK_EQ(cast_payload_line(in, &scratch, &out), 0);
-    CHECK(out.ptr == in.ptr);
-    CHECK_EQ(cast_payload_line((struct cast_span){NULL, 0}, &scratch, &out), 0);
-    CHECK(out.ptr == NULL);
+    CHECK(out.data == in.data);
+    CHECK_EQ(cast_payload_line((struct weft_span){NULL, 0}, &scratch, &out), 0);
+    CHECK(out.data == NULL);
 }
 
 /* Every prefix of a good message is refused or incomplete, and none reads past its end (ASan). */
@@ -256,7 +256,7 @@ TEST(truncations)
         char *copy = malloc(n + 1);
         memcpy(copy, text, n);
         open_message("");
-        cast_json_init(&j, (struct cast_span){copy, n}, &scratch);
+        cast_json_init(&j, (struct weft_span){copy, n}, &scratch);
         CHECK_EQ(cast_command_next(&j, &cmd), n ? -EBADMSG : 0);
         free(copy);
     }

@@ -267,7 +267,7 @@ TEST(random_load_over_small_sockets)
             if (random() % 2)
                 sink_barrier(&r->sink, &r->sub);
             sprintf(text, "r%ld", lines[i]++);
-            sink_line(&r->sink, cast_span_of(text));
+            sink_line(&r->sink, weft_span_of(text));
             break;
         case 3:
             if (random() % 40 == 0) { /* leaves with all that it is owed, and comes again */

@@ -13,7 +13,7 @@ static const struct stream_rules rules = {.size = 5, .ttl_ms = 1000, .meta_ttl_m
 
 static void add(struct stream *s, const struct stream_rules *r, int64_t now_ms)
 {
-    struct pub *p = pub_new(CAST_SPAN("{}"), NULL, (struct cast_span){NULL, 0}, NULL, 0);
+    struct pub *p = pub_new(CAST_SPAN("{}"), NULL, (struct weft_span){NULL, 0}, NULL, 0);
     CHECK_EQ(stream_add(s, r, p, now_ms), 0);
     CHECK_EQ(p->offset, s->top);
     pub_unref(p);
@@ -67,7 +67,7 @@ TEST(history_read)
 {
     struct stream s;
     nine(&s);
-    struct cast_span none = {NULL, 0}, right = cast_span_of(s.epoch);
+    struct weft_span none = {NULL, 0}, right = weft_span_of(s.epoch);
     CHECK_STR(read_from(&s, (struct stream_filter){.limit = 0}), "");
     CHECK_STR(read_from(&s, (struct stream_filter){.limit = -1}), "5 6 7 8 9");
     CHECK_STR(read_from(&s, (struct stream_filter){.limit = 2}), "5 6");
@@ -90,7 +90,7 @@ static const char *recover(struct stream *s, uint64_t offset, const char *epoch,
     struct picked got;
     enum recovery how;
     CHECK_EQ(
-        stream_recover(s, &rules, offset, cast_span_of(epoch), limit, false, 0, &how, &got), 0);
+        stream_recover(s, &rules, offset, weft_span_of(epoch), limit, false, 0, &how, &got), 0);
     if (how == NOT_RECOVERED) {
         CHECK_EQ(got.count, 0);
         return "lost";
@@ -143,7 +143,7 @@ TEST(recovery_in_cache_mode)
     CHECK_EQ(stream_recover(&s, &rules, 1, CAST_SPAN("other"), 0, true, 0, &how, &got), 0);
     CHECK_EQ(how, RECOVERED);
     CHECK_STR(offsets(&got), "2");
-    CHECK_EQ(stream_recover(&s, &rules, 2, cast_span_of(s.epoch), 0, true, 0, &how, &got), 0);
+    CHECK_EQ(stream_recover(&s, &rules, 2, weft_span_of(s.epoch), 0, true, 0, &how, &got), 0);
     CHECK_EQ(how, RECOVERED);
     CHECK_STR(offsets(&got), "");
     stream_fini(&s);

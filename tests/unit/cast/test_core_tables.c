@@ -96,13 +96,13 @@ TEST(deleting_while_iterating)
 
 static struct cinfo *who(const char *user, const char *client)
 {
-    return cinfo_new(cast_span_of(user), cast_span_of(client), CAST_SPAN("{\"n\":1}"));
+    return cinfo_new(weft_span_of(user), weft_span_of(client), CAST_SPAN("{\"n\":1}"));
 }
 
 TEST(presence_counts_clients_and_users)
 {
     struct presence p;
-    struct cast_span no_info = {NULL, 0};
+    struct weft_span no_info = {NULL, 0};
     struct cinfo *a = who("u1", "c1"), *b = who("u1", "c2"), *c = who("", "c3");
     presence_init(&p);
     CHECK_EQ(presence_add(&p, a, no_info), 0);
@@ -133,7 +133,7 @@ TEST(idempotency_results_live_five_minutes)
 {
     struct idem m;
     idem_init(&m);
-    struct cast_span ch = CAST_SPAN("ch"), k = CAST_SPAN("k");
+    struct weft_span ch = CAST_SPAN("ch"), k = CAST_SPAN("k");
     CHECK(idem_find(&m, ch, k, 0) == NULL);
     struct idem_result r = {.offset = 7, .epoch = "abcdefgh"};
     idem_keep(&m, ch, k, &r, 1000);

@@ -49,9 +49,9 @@ static struct idem_result publish(struct rig *g, const char *channel, const char
     const struct stream_rules *rules, const char *key)
 {
     struct idem_result got;
-    struct publish p = {.channel = cast_span_of(channel),
-        .data = cast_span_of(data),
-        .idempotency_key = cast_span_of(key)};
+    struct publish p = {.channel = weft_span_of(channel),
+        .data = weft_span_of(data),
+        .idempotency_key = weft_span_of(key)};
     if (rules)
         p.rules = *rules;
     CHECK_EQ(home_publish(&g->home, &p, &got), 0);
@@ -60,7 +60,7 @@ static struct idem_result publish(struct rig *g, const char *channel, const char
 
 static struct subscribe wish(const char *channel, struct cinfo *who)
 {
-    return (struct subscribe){.channel = cast_span_of(channel), .cinfo = who};
+    return (struct subscribe){.channel = weft_span_of(channel), .cinfo = who};
 }
 
 static void leave(
@@ -109,7 +109,7 @@ TEST(subscribers_hear_what_comes_after_them)
 {
     struct rig g;
     struct subscribed a, b;
-    struct cinfo *who = cinfo_new(CAST_SPAN("u"), CAST_SPAN("c"), (struct cast_span){NULL, 0});
+    struct cinfo *who = cinfo_new(CAST_SPAN("u"), CAST_SPAN("c"), (struct weft_span){NULL, 0});
     rig_start(&g);
     struct subscribe s = wish("ch", who);
     CHECK_EQ(home_subscribe(&g.home, &s, &a), 0);
@@ -142,7 +142,7 @@ TEST(history_and_log_meet_without_gap_or_repetition)
     s.rules = with_history;
     s.stream = s.recover = s.recover_stream = true;
     s.offset = 4;
-    s.epoch = cast_span_of(r.epoch);
+    s.epoch = weft_span_of(r.epoch);
     CHECK_EQ(home_subscribe(&g.home, &s, &a), 0);
     CHECK_EQ(a.recovery, RECOVERED);
     CHECK_EQ(a.missed.count, 2);
@@ -179,7 +179,7 @@ TEST(joins_are_heard_by_those_who_asked_and_presence_counts)
 {
     struct rig g;
     struct subscribed plain, hearing, other;
-    struct cast_span none = {NULL, 0};
+    struct weft_span none = {NULL, 0};
     struct cinfo *a = cinfo_new(CAST_SPAN("A"), CAST_SPAN("c1"), none);
     struct cinfo *b = cinfo_new(CAST_SPAN("B"), CAST_SPAN("c2"), none);
     rig_start(&g);
@@ -252,7 +252,7 @@ TEST(homes_are_spread)
     for (int i = 0; i < 4000; i++) {
         char name[16];
         snprintf(name, sizeof name, "ch%d", i);
-        count[home_of(cast_span_of(name), 4)]++;
+        count[home_of(weft_span_of(name), 4)]++;
     }
     for (int i = 0; i < 4; i++)
         CHECK(count[i] > 800 && count[i] < 1200);

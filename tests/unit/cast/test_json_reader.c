@@ -16,7 +16,7 @@ static struct cast_json reader(const char *text)
     struct cast_json j;
     cast_scratch_fini(&scratch);
     cast_scratch_init(&scratch, room, sizeof(room));
-    cast_json_init(&j, cast_span_of(text), &scratch);
+    cast_json_init(&j, weft_span_of(text), &scratch);
     return j;
 }
 
@@ -27,7 +27,7 @@ TEST(values_valid)
         "{\"a\":1,\"b\":{\"c\":null}}", "\t[\r\n1 , 2 ]", "\"\xc3\xa4\"", "\"\xf0\x9f\x98\x80\"",
         "\"\\ud800\""};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        CHECK_MSG(cast_json_valid(cast_span_of(good[i])), "refused: %s", good[i]);
+        CHECK_MSG(cast_json_valid(weft_span_of(good[i])), "refused: %s", good[i]);
 }
 
 TEST(values_invalid)
@@ -39,8 +39,8 @@ TEST(values_invalid)
         "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xe4\"",
         "\xef\xbb\xbf{}", "/**/1"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        CHECK_MSG(!cast_json_valid(cast_span_of(bad[i])), "accepted: %s", bad[i]);
-    CHECK(!cast_json_valid((struct cast_span){"\"a\0\"", 4}));
+        CHECK_MSG(!cast_json_valid(weft_span_of(bad[i])), "accepted: %s", bad[i]);
+    CHECK(!cast_json_valid((struct weft_span){"\"a\0\"", 4}));
 }
 
 TEST(depth_is_bounded)
@@ -50,10 +50,10 @@ TEST(depth_is_bounded)
     for (int more = 0; more < 2; more++, n++) {
         memset(text, '[', n);
         memset(text + n, ']', n);
-        CHECK_EQ(cast_json_valid((struct cast_span){text, 2 * n}), !more);
+        CHECK_EQ(cast_json_valid((struct weft_span){text, 2 * n}), !more);
     }
     memset(text, '[', 2 * n - 2);
-    CHECK(!cast_json_valid((struct cast_span){text, 2 * n - 2}));
+    CHECK(!cast_json_valid((struct weft_span){text, 2 * n - 2}));
     free(text);
 }
 
@@ -67,18 +67,18 @@ TEST(depth_mixed_brackets)
     text[n++] = '1';
     for (int i = 199; i >= 0; i--)
         text[n++] = i % 3 ? '}' : ']';
-    CHECK(cast_json_valid((struct cast_span){text, n}));
+    CHECK(cast_json_valid((struct weft_span){text, n}));
     text[n - 66] = text[n - 66] == '}' ? ']' : '}';
-    CHECK(!cast_json_valid((struct cast_span){text, n}));
+    CHECK(!cast_json_valid((struct weft_span){text, n}));
 }
 
 static void check_string(const char *json, const char *want, size_t want_bytes)
 {
     struct cast_json j = reader(json);
-    struct cast_span s;
+    struct weft_span s;
     CHECK_MSG(cast_json_string(&j, &s) == 0, "refused: %s", json);
-    CHECK_EQ(s.bytes, want_bytes);
-    CHECK_MSG(memcmp(s.ptr, want, want_bytes) == 0, "%s gave %.*s", json, (int)s.bytes, s.ptr);
+    CHECK_EQ(s.len, want_bytes);
+    CHECK_MSG(memcmp(s.data, want, want_bytes) == 0, "%s gave %.*s", json, (int)s.len, s.data);
     CHECK_EQ(cast_json_end(&j), 0);
 }
 
@@ -102,9 +102,9 @@ TEST(string_is_a_span_of_the_text)
 {
     const char *text = " \"a longer string than eight bytes\"";
     struct cast_json j = reader(text);
-    struct cast_span s;
+    struct weft_span s;
     CHECK_EQ(cast_json_string(&j, &s), 0);
-    CHECK(s.ptr == text + 2);
+    CHECK(s.data == text + 2);
     CHECK_EQ(scratch.used, 0);
 }
 
@@ -151,7 +151,7 @@ TEST(numbers_at_the_limits)
 TEST(raw_keeps_every_byte)
 {
     struct cast_json j = reader("  { \"a\" : [ 1 ,\"\\u00e4\" ] } ,");
-    struct cast_span raw;
+    struct weft_span raw;
     CHECK_EQ(cast_json_raw(&j, &raw), 0);
     CHECK(cast_span_eq(raw, CAST_SPAN("{ \"a\" : [ 1 ,\"\\u00e4\" ] }")));
     CHECK_EQ(*j.at, ' ');
@@ -160,7 +160,7 @@ TEST(raw_keeps_every_byte)
 TEST(members_walked)
 {
     struct cast_json j = reader("{\"a\":[1,[],{}],\"b\":{},\"c\":[]}");
-    struct cast_span key;
+    struct weft_span key;
     uint64_t v;
     CHECK_EQ(cast_json_object(&j), 0);
     CHECK_EQ(cast_json_key(&j, &key), 1);
@@ -246,7 +246,7 @@ TEST(agrees_with_jansson)
         if (!v && (json_error_code(&why) == json_error_numeric_overflow ||
                       json_error_code(&why) == json_error_null_byte_in_key))
             continue;
-        bool ours = cast_json_valid((struct cast_span){text, n});
+        bool ours = cast_json_valid((struct weft_span){text, n});
         CHECK_MSG(ours == (v != NULL), "seed %llu: %s but jansson %s: %.*s",
             (unsigned long long)test_seed(), ours ? "accepted" : "refused",
             v ? "accepts" : "refuses", (int)n, text);

@@ -91,7 +91,7 @@ TEST(small_replies)
     is("{\"id\":2,\"refresh\":{\"expires\":true,\"ttl\":4997}}");
     cast_reply_sub_refresh(&o, 5, &(struct cast_refresh_result){0});
     is("{\"id\":5,\"sub_refresh\":{}}");
-    cast_reply_rpc(&o, 14, (struct cast_span){0});
+    cast_reply_rpc(&o, 14, (struct weft_span){0});
     is("{\"id\":14,\"rpc\":{}}");
     cast_reply_rpc(&o, 14, CAST_SPAN("[1]"));
     is("{\"id\":14,\"rpc\":{\"data\":[1]}}");

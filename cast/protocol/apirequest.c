@@ -8,35 +8,27 @@
  * and not the whole body's 400.
  *
  * What Go's decoder lets pass, passes: unknown fields, null for anything, keys in any case.
- * Base64 is the standard alphabet with padding; line ends inside are skipped, as Go skips them.
+ * Base64 is LOOSE (token/b64.h).
  */
 #include "protocol/api.h"
 #include "protocol/fields.h"
+#include "token/b64.h"
 #include <errno.h>
 #include <limits.h>
-#include <strings.h>
 
+/* What both have behind their channel or channels. */
+#define PUBLISH_FIELDS                                                                             \
+    FIELD(cast_api_publish, data, RAW), FIELD(cast_api_publish, b64data, STRING),                  \
+        FIELD(cast_api_publish, skip_history, BOOL), FIELD(cast_api_publish, tags, PAIRS),         \
+        FIELD(cast_api_publish, idempotency_key, STRING), FIELD(cast_api_publish, delta, BOOL),    \
+        FIELD(cast_api_publish, version, U64), FIELD(cast_api_publish, version_epoch, STRING)
 static const struct cast_json_field publish_fields[] = {
     FIELD(cast_api_publish, channel, STRING),
-    FIELD(cast_api_publish, data, RAW),
-    FIELD(cast_api_publish, b64data, STRING),
-    FIELD(cast_api_publish, skip_history, BOOL),
-    FIELD(cast_api_publish, tags, PAIRS),
-    FIELD(cast_api_publish, idempotency_key, STRING),
-    FIELD(cast_api_publish, delta, BOOL),
-    FIELD(cast_api_publish, version, U64),
-    FIELD(cast_api_publish, version_epoch, STRING),
+    PUBLISH_FIELDS,
 };
 static const struct cast_json_field broadcast_fields[] = {
     FIELD(cast_api_publish, channels, SPANS),
-    FIELD(cast_api_publish, data, RAW),
-    FIELD(cast_api_publish, b64data, STRING),
-    FIELD(cast_api_publish, skip_history, BOOL),
-    FIELD(cast_api_publish, tags, PAIRS),
-    FIELD(cast_api_publish, idempotency_key, STRING),
-    FIELD(cast_api_publish, delta, BOOL),
-    FIELD(cast_api_publish, version, U64),
-    FIELD(cast_api_publish, version_epoch, STRING),
+    PUBLISH_FIELDS,
 };
 
 /* "override":{"presence":{"value":true},...} */
@@ -142,7 +134,7 @@ static const struct method {
 enum cast_api_method cast_api_method_find(struct weft_span name)
 {
     for (unsigned m = 0; m < CAST_API_NONE; m++)
-        if (cast_span_eq(name, weft_span_of(methods[m].name)))
+        if (weft_span_is(name, methods[m].name))
             return m;
     return CAST_API_NONE;
 }
@@ -155,8 +147,7 @@ const char *cast_api_method_name(enum cast_api_method m)
 static enum cast_api_method find_any_case(struct weft_span name)
 {
     for (unsigned m = 0; m < CAST_API_NONE; m++)
-        if (strlen(methods[m].name) == name.len &&
-            strncasecmp(methods[m].name, name.data, name.len) == 0)
+        if (weft_span_is_nocase(name, methods[m].name))
             return m;
     return CAST_API_NONE;
 }
@@ -219,51 +210,15 @@ int cast_api_decode(enum cast_api_method method, struct weft_span body,
     return rc < 0 ? rc : cast_json_end(&j);
 }
 
-static int base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* What follows the first '=': exactly the padding that the bits so far call for. */
-static bool base64_padding(struct weft_span rest, unsigned digits)
-{
-    size_t pads = 0;
-    for (size_t i = 0; i < rest.len; i++) {
-        if (rest.data[i] == '=')
-            pads++;
-        else if (rest.data[i] != '\n' && rest.data[i] != '\r')
-            return false;
-    }
-    return digits % 4 == 0 ? pads == 0 : digits % 4 > 1 && pads == 4 - digits % 4;
-}
-
 static int base64_decode(struct weft_span in, struct cast_scratch *scratch, struct weft_span *ret)
 {
-    char *buf = cast_scratch_alloc(scratch, in.len / 4 * 3 + 3), *q = buf;
-    uint32_t bits = 0;
-    unsigned digits = 0;
-    size_t i = 0;
+    char *buf = cast_scratch_alloc(scratch, cast_b64_data_bytes(in.len));
+    size_t bytes;
     if (!buf)
         return -ENOMEM;
-    for (; i < in.len && in.data[i] != '='; i++) {
-        int v = base64_value(in.data[i]);
-        if (v < 0 && (in.data[i] == '\n' || in.data[i] == '\r'))
-            continue;
-        if (v < 0)
-            return -EBADMSG;
-        bits = bits << 6 | (uint32_t)v;
-        if (++digits % 4 != 1) // the second, third and fourth digit each complete a byte
-            *q++ = (char)(bits >> (6 - 2 * ((digits - 1) % 4)));
-    }
-    if (!base64_padding((struct weft_span){in.data + i, in.len - i}, digits))
+    if (!cast_b64_decode(CAST_B64_LOOSE, in.data, in.len, buf, &bytes))
         return -EBADMSG;
-    *ret = (struct weft_span){buf, (size_t)(q - buf)};
+    *ret = (struct weft_span){buf, bytes};
     return 0;
 }
 

@@ -56,26 +56,28 @@ bool cast_b64_decode(
 {
     unsigned char *out = data;
     uint32_t v = 0;
-    size_t bytes = 0;
-    if (kind == CAST_B64_STD) {
-        if (text_bytes % 4 != 0)
-            return false;
-        for (int i = 0; i < 2 && text_bytes > 0 && text[text_bytes - 1] == '='; i++)
-            text_bytes--;
-    }
-    if (text_bytes % 4 == 1)
-        return false;
+    size_t letters = 0, pads = 0, bytes = 0;
     for (size_t i = 0; i < text_bytes; i++) {
+        if (kind == CAST_B64_LOOSE && (text[i] == '\n' || text[i] == '\r'))
+            continue;
+        if (kind != CAST_B64_URL && text[i] == '=') {
+            pads++;
+            continue;
+        }
         int letter = value_of(kind, text[i]);
-        if (letter < 0)
+        if (letter < 0 || pads > 0)
             return false;
         v = v << 6 | (uint32_t)letter;
-        if (i % 4 != 0)
-            out[bytes++] = (unsigned char)(v >> (6 - 2 * (i % 4)));
+        size_t place = letters++ % 4; /* each letter but the first of four completes a byte */
+        if (place > 0)
+            out[bytes++] = (unsigned char)(v >> (6 - 2 * place));
     }
+    size_t over = letters % 4;
+    if (over == 1 || (kind != CAST_B64_URL && pads != (4 - over) % 4))
+        return false;
     /* bits of the last letter that encode nothing must be zero */
-    unsigned stray = text_bytes % 4 == 2 ? 15 : text_bytes % 4 == 3 ? 3 : 0;
-    if ((v & stray) != 0)
+    unsigned stray = over == 2 ? 15 : over == 3 ? 3 : 0;
+    if (kind != CAST_B64_LOOSE && (v & stray) != 0)
         return false;
     *ret_bytes = bytes;
     return true;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * b64.h - base64 as tokens use it: url-safe without padding for the token itself, standard with
- * padding for b64info and b64data.
+ * b64.h - base64 as tokens and the server API use it: url-safe without padding for the token
+ * itself, standard with padding for b64info and b64data; and for those of the API, whose texts stand
+ * for nothing but themselves, LOOSE: standard as Go's decoder takes it, with line ends inside and
+ * any stray bits at the end.
  *
  * Why not OpenSSL's: its decoder knows neither the url-safe letters nor the length of padded text,
- * and accepts white space, which would let one token have many spellings. Here text has exactly one
+ * and accepts white space, which would let one token have many spellings. Here text that is not LOOSE has exactly one
  * decoding or none: letters of the other alphabet, stray bits at the end, missing or extra padding
  * are refused.
  *
@@ -15,7 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum cast_b64 { CAST_B64_URL, CAST_B64_STD };
+enum cast_b64 { CAST_B64_URL, CAST_B64_STD, CAST_B64_LOOSE /* decoding only */ };
 
 /** Bytes of text that encode `bytes` bytes, without a NUL. */
 size_t cast_b64_text_bytes(enum cast_b64 kind, size_t bytes);

@@ -7,7 +7,8 @@
  * that recurses sees the text, as verification may run on a fiber's small stack.
  *
  *     struct opened     header.claims.signature, decoded; `raw` is the claims' text, `json` its
- * tree fill_*            tree and raw spans into struct cast_*_token
+ *                       tree
+ *     fill_*            tree and raw spans into struct cast_*_token
  *
  * exp counts as passed from its very second on, nbf as reached from its second on. A present claim
  * of the wrong type makes the token invalid, null counts as absent.
@@ -380,8 +381,9 @@ static enum cast_token_result fill_channels(
 }
 
 static enum cast_token_result fill_connect(const struct cast_config *cfg, const struct opened *t,
-    int64_t now_s, struct cast_connect_token *c, const char **ret_why)
+    int64_t now_s, void *token, const char **ret_why)
 {
+    struct cast_connect_token *c = token;
     const char *channel;
     size_t bytes;
     *ret_why = bad_claims;
@@ -413,8 +415,9 @@ static enum cast_token_result fill_connect(const struct cast_config *cfg, const 
 /* --- subscriptions -------------------------------------------------------------------------- */
 
 static enum cast_token_result fill_subscribe(const struct cast_config *cfg, const struct opened *t,
-    int64_t now_s, struct cast_subscribe_token *s, const char **ret_why)
+    int64_t now_s, void *token, const char **ret_why)
 {
+    struct cast_subscribe_token *s = token;
     const char *channel, *client;
     size_t channel_bytes, client_bytes;
     enum cast_token_result r = check_times(t->json, now_s, &s->expire_at_s, ret_why);
@@ -440,14 +443,14 @@ static enum cast_token_result fill_subscribe(const struct cast_config *cfg, cons
 
 /* --- the public face ------------------------------------------------------------------------ */
 
-/* Everything that both kinds have in common, up to the claims. */
-static enum cast_token_result verify(const struct cast_config *cfg,
-    const struct cast_token_keys *keys, const char *text, size_t bytes, int64_t now_s,
-    struct opened *t, const char **ret_why)
+/* Up to the claims: form, signature, issuer, audience. */
+static enum cast_token_result open_trusted(const struct cast_config *cfg,
+    const struct cast_token_keys *keys, struct weft_span text, int64_t now_s, struct opened *t,
+    const char **ret_why)
 {
-    *ret_why = open_token(text, bytes, t);
+    *ret_why = open_token(text.data, text.len, t);
     if (!*ret_why)
-        *ret_why = check_signature(cfg, keys, text, t, now_s);
+        *ret_why = check_signature(cfg, keys, text.data, t, now_s);
     if (*ret_why)
         return *ret_why == cast_token_no_memory ? CAST_TOKEN_NO_MEMORY : CAST_TOKEN_INVALID;
     t->json = parse(t->raw.data, t->raw.len);
@@ -471,41 +474,52 @@ static const char *settle_why(enum cast_token_result r, const char *why)
     }
 }
 
+typedef enum cast_token_result fill_fn(const struct cast_config *cfg, const struct opened *t,
+    int64_t now_s, void *token, const char **ret_why);
+
+/* From text to token, which is the caller's, zeroed (NULL: there was no memory for it), and on a
+ * failure may be filled in part. */
+static enum cast_token_result verify(const struct cast_config *cfg,
+    const struct cast_token_keys *keys, struct weft_span text, int64_t now_s, fill_fn *fill,
+    void *token, const char **ret_why)
+{
+    struct opened t;
+    const char *why = NULL;
+    enum cast_token_result r = CAST_TOKEN_NO_MEMORY;
+    if (token) {
+        r = open_trusted(cfg, keys, text, now_s, &t, &why);
+        if (r == CAST_TOKEN_OK)
+            r = fill(cfg, &t, now_s, token, &why);
+        close_token(&t);
+    }
+    if (ret_why)
+        *ret_why = settle_why(r, why);
+    return r;
+}
+
 enum cast_token_result cast_token_verify_connect(const struct cast_config *cfg, const char *text,
     size_t text_bytes, int64_t now_s, struct cast_connect_token **ret, const char **ret_why)
 {
-    struct opened t;
-    const char *why;
-    enum cast_token_result r = verify(cfg, cfg->connect_keys, text, text_bytes, now_s, &t, &why);
-    struct cast_connect_token *c = r == CAST_TOKEN_OK ? calloc(1, sizeof *c) : NULL;
-    if (r == CAST_TOKEN_OK)
-        r = c ? fill_connect(cfg, &t, now_s, c, &why) : CAST_TOKEN_NO_MEMORY;
-    close_token(&t);
+    struct cast_connect_token *c = calloc(1, sizeof *c);
+    enum cast_token_result r = verify(cfg, cfg->connect_keys, (struct weft_span){text, text_bytes},
+        now_s, fill_connect, c, ret_why);
     if (r == CAST_TOKEN_OK)
         *ret = c;
     else
         cast_connect_token_free(c);
-    if (ret_why)
-        *ret_why = settle_why(r, why);
     return r;
 }
 
 enum cast_token_result cast_token_verify_subscribe(const struct cast_config *cfg, const char *text,
     size_t text_bytes, int64_t now_s, struct cast_subscribe_token **ret, const char **ret_why)
 {
-    struct opened t;
-    const char *why;
-    enum cast_token_result r = verify(cfg, cfg->subscribe_keys, text, text_bytes, now_s, &t, &why);
-    struct cast_subscribe_token *s = r == CAST_TOKEN_OK ? calloc(1, sizeof *s) : NULL;
-    if (r == CAST_TOKEN_OK)
-        r = s ? fill_subscribe(cfg, &t, now_s, s, &why) : CAST_TOKEN_NO_MEMORY;
-    close_token(&t);
+    struct cast_subscribe_token *s = calloc(1, sizeof *s);
+    enum cast_token_result r = verify(cfg, cfg->subscribe_keys,
+        (struct weft_span){text, text_bytes}, now_s, fill_subscribe, s, ret_why);
     if (r == CAST_TOKEN_OK)
         *ret = s;
     else
         cast_subscribe_token_free(s);
-    if (ret_why)
-        *ret_why = settle_why(r, why);
     return r;
 }
 

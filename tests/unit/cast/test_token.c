@@ -123,6 +123,14 @@ TEST(base64)
     CHECK(cast_b64_decode(CAST_B64_URL, "-_8", 3, data, &bytes));
     CHECK(memcmp(data, "\xfb\xff", 2) == 0);
     CHECK(!cast_b64_decode(CAST_B64_URL, "+/8", 3, data, &bytes));
+    static const char *const loose[] = {"Zm9vYg==", "Zm9v\nYg=\r\n=", "\nZm9vYh==", "Zm9\rvYn=="};
+    for (size_t i = 0; i < sizeof loose / sizeof loose[0]; i++) {
+        CHECK(cast_b64_decode(CAST_B64_LOOSE, loose[i], strlen(loose[i]), data, &bytes));
+        CHECK(bytes == 4 && memcmp(data, "foob", 4) == 0);
+    }
+    static const char *const never[] = {"Z", "Zg", "Zg=", "Zg===", "Zm9v=", "Zm 9v", "-_8=", "="};
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
+        CHECK(!cast_b64_decode(CAST_B64_LOOSE, never[i], strlen(never[i]), data, &bytes));
 }
 
 /* A token that another implementation made. */

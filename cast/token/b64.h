@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * b64.h - base64 as tokens and the server API use it: url-safe without padding for the token
- * itself, standard with padding for b64info and b64data; and for those of the API, whose texts stand
- * for nothing but themselves, LOOSE: standard as Go's decoder takes it, with line ends inside and
- * any stray bits at the end.
+ * b64.h - base64 as tokens and the server API use it.
+ *
+ * URL is url-safe without padding: the token itself. STD is the other alphabet with padding: what
+ * tokens carry in b64info and b64data. LOOSE is STD as Go's decoder takes it, with line ends inside
+ * and any stray bits at the end: the same fields in the API's requests.
  *
  * Why not OpenSSL's: its decoder knows neither the url-safe letters nor the length of padded text,
- * and accepts white space, which would let one token have many spellings. Here text that is not LOOSE has exactly one
- * decoding or none: letters of the other alphabet, stray bits at the end, missing or extra padding
- * are refused.
+ * and accepts white space, which would let one token have many spellings. Here text has exactly one
+ * decoding or none, but for LOOSE: letters of the other alphabet, stray bits at the end, missing or
+ * extra padding are refused.
  *
  * Concurrency: pure functions.
  */

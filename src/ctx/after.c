@@ -72,7 +72,7 @@ static void start_one(struct weft_ctx_after *a)
         weft__timer_start(&a->again, weft__clock_ns() + RETRY_NS);
         return;
     }
-    weft__lock(&late_lock);
+    weft__lock(&late_lock, WEFT__RANK_SYNC);
     weft__list_push_back(&late, &a->link);
     at_store(&late_count, at_load(&late_count) + 1);
     weft__unlock(&late_lock);
@@ -89,7 +89,7 @@ void weft__after_late(void)
 {
     while (__builtin_expect(at_load(&late_count) != 0, 0)) {
         weft__enter();
-        weft__lock(&late_lock);
+        weft__lock(&late_lock, WEFT__RANK_SYNC);
         struct weft__node *n = weft__list_pop(&late);
         if (n)
             at_store(&late_count, at_load(&late_count) - 1);
@@ -110,7 +110,7 @@ void weft__after_drop(struct weft__node *list)
 static void register_or_start(struct weft_ctx *n, struct weft_ctx_after *a)
 {
     weft__enter();
-    weft__lock(&n->lock);
+    weft__lock(&n->lock, WEFT__RANK_CTX);
     bool ended = at_load(&n->err) != 0;
     if (!ended)
         weft__list_push_back(&n->afters, &a->link);
@@ -151,7 +151,7 @@ bool weft_ctx_after_stop(weft_ctx_after *a)
     bool stopped = n == NULL; /* the context never ends: it would never have run */
     if (n) {
         weft__enter();
-        weft__lock(&n->lock);
+        weft__lock(&n->lock, WEFT__RANK_CTX);
         stopped = weft__node_linked(&a->link) && !at_load(&n->err);
         if (stopped)
             weft__list_remove(&a->link);

@@ -71,7 +71,7 @@ void weft__ctx_bind(struct weft__bind *b, struct weft__fiber *f, struct weft_ctx
     f->ctx = c;
     if (!n)
         return;
-    weft__lock(&n->lock);
+    weft__lock(&n->lock, WEFT__RANK_CTX);
     weft__list_push_back(&n->blocks, &b->link);
     bool ended = at_load(&n->err) != 0;
     weft__unlock(&n->lock);
@@ -84,7 +84,7 @@ void weft__ctx_unbind(struct weft__bind *b)
     struct weft__fiber *f = b->fiber;
     struct weft_ctx *n = f->ctx->node;
     if (n) {
-        weft__lock(&n->lock);
+        weft__lock(&n->lock, WEFT__RANK_CTX);
         weft__list_remove(&b->link);
         weft__unlock(&n->lock);
     }
@@ -99,7 +99,7 @@ void weft__ctx_adopt(struct weft_ctx *c, struct weft__fiber *f)
     struct weft_ctx *n = c ? c->node : NULL;
     if (!n)
         return;
-    weft__lock(&n->lock);
+    weft__lock(&n->lock, WEFT__RANK_CTX);
     weft__list_push_back(&n->fibers, &f->ctx_link);
     bool ended = at_load(&n->err) != 0;
     weft__unlock(&n->lock);

@@ -70,7 +70,7 @@ static void walk(struct weft_ctx *top, int err, struct harvest *h)
         struct weft__node *n = weft__list_pop(&c->children);
         if (n) {
             struct weft_ctx *child = weft__entry(n, struct weft_ctx, child);
-            weft__lock(&child->lock);
+            weft__lock_below(&child->lock, WEFT__RANK_CTX, &c->lock);
             if (mark_locked(child, err, c->cause))
                 c = child;
             else
@@ -90,7 +90,7 @@ bool weft__ctx_end(struct weft_ctx *c, int err, weft_error *cause)
 {
     struct harvest h = {.drops = NULL};
     weft__list_init(&h.afters);
-    weft__lock(&c->lock);
+    weft__lock(&c->lock, WEFT__RANK_CTX);
     if (!mark_locked(c, err, cause)) {
         weft__unlock(&c->lock);
         return false;
@@ -111,7 +111,7 @@ void weft__ctx_detach(struct weft_ctx *c)
     struct weft_ctx *up = c->parent ? c->parent->node : NULL;
     if (!up)
         return;
-    weft__lock(&up->lock);
+    weft__lock(&up->lock, WEFT__RANK_CTX);
     if (weft__node_linked(&c->child))
         weft__list_remove(&c->child);
     weft__unlock(&up->lock);
@@ -120,7 +120,7 @@ void weft__ctx_detach(struct weft_ctx *c)
 static void deadline_passed(struct weft__timer *t, void *arg)
 {
     struct weft_ctx *c = arg;
-    weft__lock(&c->lock);
+    weft__lock(&c->lock, WEFT__RANK_CTX);
     c->armed = false; /* the reference is ours now */
     weft__unlock(&c->lock);
     weft__ctx_end(c, -ETIMEDOUT, c->late_cause);
@@ -132,7 +132,7 @@ void weft__ctx_attach(struct weft_ctx *c)
     struct weft_ctx *up = c->parent->node;
     int err = 0;
     if (up) {
-        weft__lock(&up->lock);
+        weft__lock(&up->lock, WEFT__RANK_CTX);
         err = at_load(&up->err);
         if (err)
             mark_locked(c, err, up->cause); /* nobody sees c yet: no lock */
@@ -146,7 +146,7 @@ void weft__ctx_attach(struct weft_ctx *c)
         weft__ctx_end(c, -ETIMEDOUT, c->late_cause);
         return;
     }
-    weft__lock(&c->lock);
+    weft__lock(&c->lock, WEFT__RANK_CTX);
     if (!at_load(&c->err)) {
         c->timer.fn = deadline_passed;
         c->timer.arg = c;

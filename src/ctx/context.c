@@ -89,7 +89,7 @@ static void disarm_last(struct weft_ctx *c)
 {
     if (!(c->kind & WEFT__CTX_NODE) || at_load(&c->refs) != 2)
         return;
-    weft__lock(&c->lock);
+    weft__lock(&c->lock, WEFT__RANK_CTX);
     if (c->armed && weft__timer_stop(&c->timer)) {
         c->armed = false;
         at_sub(&c->refs, 1);
@@ -357,7 +357,7 @@ weft_chan *weft_ctx_done(weft_ctx *c)
     if (weft_chan_new(0, 0, &spare) < 0)
         return done_without_memory(n);
     weft__enter();
-    weft__lock(&n->lock);
+    weft__lock(&n->lock, WEFT__RANK_CTX);
     done = at_load(&n->done);
     if (!done) {
         done = spare;

@@ -16,7 +16,7 @@ static struct weft__fiber_ext *pool;
 static struct weft__fiber_ext *ext_new(void)
 {
     weft__enter();
-    weft__lock(&pool_lock);
+    weft__lock(&pool_lock, WEFT__RANK_SYNC);
     struct weft__fiber_ext *e = pool;
     if (e)
         pool = e->next;
@@ -33,7 +33,7 @@ static void ext_give_inside(struct weft__fiber_ext *e)
 {
     e->name[0] = e->labels[0] = '\0';
     weft__tsan_release(e);
-    weft__lock(&pool_lock);
+    weft__lock(&pool_lock, WEFT__RANK_SYNC);
     e->next = pool;
     pool = e;
     weft__unlock(&pool_lock);
@@ -90,7 +90,7 @@ void weft__record_exit_root(struct weft__fiber *f, int result)
     if (!weft__node_linked(&f->ctx_link))
         return;
     struct weft_ctx *n = f->ctx->node;
-    weft__lock(&n->lock);
+    weft__lock(&n->lock, WEFT__RANK_CTX);
     weft__list_remove(&f->ctx_link);
     weft__unlock(&n->lock);
 }

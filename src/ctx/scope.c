@@ -122,7 +122,7 @@ static bool fail_locked(struct weft__scope *s, int error, weft_error **object)
 /* Inside, no lock. s is kept by the caller (it is linked in it, or its opener). */
 static void fail(struct weft__scope *s, int error, weft_error **object)
 {
-    weft__lock(&s->ctx.lock);
+    weft__lock(&s->ctx.lock, WEFT__RANK_CTX);
     bool first = fail_locked(s, error, object);
     weft_error *cause = s->error_object;
     weft__unlock(&s->ctx.lock);
@@ -143,7 +143,7 @@ void weft__scope_born(struct weft__fiber *f, struct weft__scope *s)
     struct weft_ctx *c = &s->ctx;
     f->scope = s;
     f->ctx = c;
-    weft__lock(&c->lock);
+    weft__lock(&c->lock, WEFT__RANK_CTX);
     weft__list_push_back(&c->fibers, &f->ctx_link);
     s->live++;
     bool ended = at_load(&c->err) != 0;
@@ -177,7 +177,7 @@ void weft__scope_exit(struct weft__fiber *f, int result)
     weft__record_end(f);
     weft__tsan_release(s); /* to the joiner */
     weft__list_init(&awake);
-    weft__lock(&s->ctx.lock);
+    weft__lock(&s->ctx.lock, WEFT__RANK_CTX);
     weft__list_remove(&f->ctx_link);
     if (--s->live == 0) {
         struct weft__node *n;
@@ -193,12 +193,6 @@ void weft__scope_exit(struct weft__fiber *f, int result)
 
 /* ---- joining ---- */
 
-static void unlock_scope(struct weft__fiber *f, void *lock)
-{
-    (void)f;
-    weft__unlock(lock);
-}
-
 static int join(struct weft__scope *s, void *caller)
 {
     struct weft__fiber *f = weft__enter();
@@ -207,11 +201,11 @@ static int join(struct weft__scope *s, void *caller)
         weft__leave();
         weft__object_misuse(&s->ctx.object, WEFT_KIND_SCOPE, "a fiber waits for its own", "");
     }
-    weft__lock(&s->ctx.lock);
+    weft__lock(&s->ctx.lock, WEFT__RANK_CTX);
     if (s->live) {
         weft__list_push_back(&s->joiners, &j.link);
-        weft__park(
-            WEFT__WAIT_SCOPE, &s->ctx.object, caller, WEFT__PARK_HARD, unlock_scope, &s->ctx.lock);
+        weft__park(WEFT__WAIT_SCOPE, &s->ctx.object, caller, WEFT__PARK_HARD, weft__commit_unlock,
+            &s->ctx.lock);
     } else {
         weft__unlock(&s->ctx.lock);
     }
@@ -235,7 +229,7 @@ static int close_open(weft_scope *s, void *caller)
     int error = -ENOMEM;
     weft__enter();
     if (i) {
-        weft__lock(&i->ctx.lock);
+        weft__lock(&i->ctx.lock, WEFT__RANK_CTX);
         i->closing = true;
         weft__unlock(&i->ctx.lock);
         weft__ctx_end(&i->ctx, -ECANCELED, NULL);
@@ -282,7 +276,7 @@ const weft_error *weft_scope_error(weft_scope *s)
     if (!i)
         return weft__error_const(-ENOMEM);
     weft__enter();
-    weft__lock(&i->ctx.lock);
+    weft__lock(&i->ctx.lock, WEFT__RANK_CTX);
     const weft_error *e = i->error_object;
     int error = i->error;
     weft__unlock(&i->ctx.lock);
@@ -294,7 +288,7 @@ const weft_error *weft_scope_error(weft_scope *s)
 static uint64_t read_count(struct weft__scope *i, const uint64_t *count)
 {
     weft__enter();
-    weft__lock(&i->ctx.lock);
+    weft__lock(&i->ctx.lock, WEFT__RANK_CTX);
     uint64_t n = *count;
     weft__unlock(&i->ctx.lock);
     weft__leave();

@@ -15,8 +15,8 @@
  * K3  The channel has room for one value and is sent to only here, under the lock: so a stop that
  *     holds it sees it full or knows that nothing comes.
  *
- * The timer's lock is taken before the channel's and the heap's. It ranks as a context's, of which
- * none is held here. Freed memory goes through a graveyard, as fired() runs inside the runtime
+ * The timer's lock is taken before the channel's, the heap's, and that of the context under which a
+ * firing starts a fiber. Freed memory goes through a graveyard, as fired() runs inside the runtime
  * (alloc.h A1).
  */
 #include <errno.h>
@@ -33,7 +33,7 @@
 struct weft_timer {
     struct weft_object object;
     struct weft__timer timer;
-    struct weft__lock lock; /* guards the rest */
+    struct weft__lock lock; /* rank ALARM; guards the rest */
     _Atomic uint32_t refs;
     bool pending; /* K1 */
     uint32_t stale;
@@ -139,7 +139,7 @@ static void fired(struct weft__timer *timer, void *arg)
 {
     struct weft_timer *t = arg;
     (void)timer;
-    weft__lock(&t->lock);
+    weft__lock(&t->lock, WEFT__RANK_ALARM);
     if (t->stale)
         t->stale--;
     else
@@ -168,7 +168,7 @@ static weft_timer *make(int64_t when_ns, int64_t period_ns, void (*fn)(void *), 
     t->fn = fn;
     t->arg = arg;
     weft__enter();
-    weft__lock(&t->lock);
+    weft__lock(&t->lock, WEFT__RANK_ALARM);
     arm_locked(t, when_ns);
     weft__unlock(&t->lock);
     weft__leave();
@@ -221,7 +221,7 @@ bool weft_timer_stop(weft_timer *t)
 {
     check(t, __func__);
     weft__enter();
-    weft__lock(&t->lock);
+    weft__lock(&t->lock, WEFT__RANK_ALARM);
     bool was = stop_locked(t);
     weft__unlock(&t->lock);
     weft__leave();
@@ -235,7 +235,7 @@ bool weft_timer_reset(weft_timer *t, int64_t duration_ns)
         weft__misuse("weft_timer_reset: a ticker's period must be positive");
     int64_t when_ns = after(weft__clock_ns(), duration_ns);
     weft__enter();
-    weft__lock(&t->lock);
+    weft__lock(&t->lock, WEFT__RANK_ALARM);
     bool was = stop_locked(t);
     if (t->period_ns)
         t->period_ns = duration_ns;
@@ -251,7 +251,7 @@ void weft_timer_free(weft_timer *t)
         return;
     check(t, __func__);
     weft__enter();
-    weft__lock(&t->lock);
+    weft__lock(&t->lock, WEFT__RANK_ALARM);
     stop_locked(t);
     weft__unlock(&t->lock);
     unref_inside(t);

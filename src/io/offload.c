@@ -19,7 +19,7 @@ static _Atomic uint32_t signal_word; /* bumped at each push; pool threads sleep 
 void weft__job_done(struct weft__job *j)
 {
     weft__tsan_release(j);
-    weft__lock(&j->lock);
+    weft__lock(&j->lock, WEFT__RANK_FD);
     if (j->state == WEFT__JOB_ABANDONED) {
         weft__unlock(&j->lock);
         j->drop(j);
@@ -41,7 +41,7 @@ static void *pool_main(void *arg)
     weft__service_thread(1);
     for (;;) {
         weft__enter();
-        weft__lock(&lock);
+        weft__lock(&lock, WEFT__RANK_FD);
         struct weft__node *n = weft__list_pop(&queue);
         uint32_t seen = at_load(&signal_word);
         if (!n)
@@ -51,7 +51,7 @@ static void *pool_main(void *arg)
         if (!n) {
             weft__futex_wait(&signal_word, seen, IDLE_S * (int64_t)1000000000);
             weft__enter();
-            weft__lock(&lock);
+            weft__lock(&lock, WEFT__RANK_FD);
             idle--;
             bool end = weft__list_empty(&queue) && at_load(&signal_word) == seen;
             threads -= end;
@@ -90,7 +90,7 @@ static int thread_make(void)
 
 static void job_start(struct weft__job *j)
 {
-    weft__lock(&lock);
+    weft__lock(&lock, WEFT__RANK_FD);
     weft__list_push_back(&queue, &j->link);
     at_add(&signal_word, 1);
     weft__unlock(&lock);
@@ -101,7 +101,7 @@ static void job_start(struct weft__job *j)
  * runtime. */
 static int provide_thread(void)
 {
-    weft__lock(&lock);
+    weft__lock(&lock, WEFT__RANK_FD);
     bool make = idle == 0 && threads < MAX_THREADS;
     bool none = threads == 0;
     threads += make;
@@ -113,7 +113,7 @@ static int provide_thread(void)
     weft__enter();
     if (rc == 0)
         return 0;
-    weft__lock(&lock);
+    weft__lock(&lock, WEFT__RANK_FD);
     threads--;
     weft__unlock(&lock);
     return none ? rc : 0;
@@ -131,12 +131,6 @@ static void wait_commit(struct weft__fiber *f, void *arg)
     s.start(s.job);
 }
 
-static void again_commit(struct weft__fiber *f, void *arg)
-{
-    (void)f;
-    weft__unlock(&((struct weft__job *)arg)->lock);
-}
-
 int weft__job_wait(struct weft__job *j, enum weft__reason reason, void *caller,
     void (*start)(struct weft__job *), void (*cancel)(struct weft__job *))
 {
@@ -148,7 +142,7 @@ int weft__job_wait(struct weft__job *j, enum weft__reason reason, void *caller,
         weft__park(reason, j, caller, j->drop || cancel ? 0 : WEFT__PARK_HARD, wait_commit, &s);
     while (rc == WEFT__INTERRUPTED) {
         int why = weft__cancelled(j->fiber);
-        weft__lock(&j->lock);
+        weft__lock(&j->lock, WEFT__RANK_FD);
         if (j->state == WEFT__JOB_DONE) {
             weft__unlock(&j->lock);
             break;
@@ -163,14 +157,14 @@ int weft__job_wait(struct weft__job *j, enum weft__reason reason, void *caller,
             weft__unlock(&j->lock);
             cancel(j);
             cancel = NULL;
-            weft__lock(&j->lock);
+            weft__lock(&j->lock, WEFT__RANK_FD);
             if (j->state == WEFT__JOB_DONE) {
                 weft__unlock(&j->lock);
                 break;
             }
         }
-        rc =
-            weft__park(reason, j, caller, j->drop || cancel ? 0 : WEFT__PARK_HARD, again_commit, j);
+        rc = weft__park(reason, j, caller, j->drop || cancel ? 0 : WEFT__PARK_HARD,
+            weft__commit_unlock, &j->lock);
     }
     weft__outside_add(-1);
     weft__tsan_acquire(j);

@@ -82,7 +82,7 @@ int weft__fd_kind(int fd, struct weft__fd *r)
         long flags = weft__syscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
         kind = flags & O_NONBLOCK ? WEFT__FD_NONBLOCK : WEFT__FD_BLOCKING;
     }
-    weft__lock(&r->lock);
+    weft__lock(&r->lock, WEFT__RANK_FD);
     r->kind = kind;
     weft__unlock(&r->lock);
     return kind;
@@ -102,7 +102,7 @@ void weft__fd_new_socket(int fd)
     struct weft__fd *r = weft__fd_get(fd);
     if (!r)
         return;
-    weft__lock(&r->lock);
+    weft__lock(&r->lock, WEFT__RANK_FD);
     record_reset_locked(r);
     r->kind = WEFT__FD_SOCKET;
     weft__unlock(&r->lock);
@@ -158,7 +158,7 @@ static int deliver(uint64_t token, uint32_t events)
 {
     struct weft__fd *r = weft__fd_get((int)(token & UINT32_MAX));
     int n = 0;
-    weft__lock(&r->lock);
+    weft__lock(&r->lock, WEFT__RANK_FD);
     if (r->registered && r->generation == token >> 32) { /* E2 */
         if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             at_store(&r->hung_up, true);
@@ -272,7 +272,7 @@ static void lock_all(struct wait_set *s)
 {
     for (unsigned i = 0; i < s->n; i++)
         if (i == 0 || s->w[i].record != s->w[i - 1].record)
-            weft__lock(&s->w[i].record->lock);
+            weft__lock(&s->w[i].record->lock, WEFT__RANK_FD);
 }
 
 static void unlock_all(struct wait_set *s)
@@ -286,7 +286,7 @@ static void unlink_all(struct wait_set *s)
 {
     for (unsigned i = 0; i < s->n; i++) {
         struct waiter *w = &s->w[i];
-        weft__lock(&w->record->lock);
+        weft__lock(&w->record->lock, WEFT__RANK_FD);
         if (weft__node_linked(&w->link))
             weft__list_remove(&w->link);
         weft__unlock(&w->record->lock);
@@ -397,6 +397,8 @@ int weft__fd_wait_any(
             return rc < 0 ? rc : find_index(given, n, w[rc]);
         }
         at_add(&waiting, 1);
+        for (unsigned i = 0; i < n; i++)
+            weft__rank_hand(&s.w[i].record->lock);
         rc = weft__park(w[0].dir == WEFT__READ ? WEFT__WAIT_IO_READ : WEFT__WAIT_IO_WRITE,
             (const void *)(intptr_t)w[0].fd, caller, 0, wait_commit, &s);
         at_sub(&waiting, 1);
@@ -421,7 +423,7 @@ int weft__fd_close(int fd)
     struct weft__fd *r = weft__fd_get(fd);
     if (!r)
         return -EBADF;
-    weft__lock(&r->lock);
+    weft__lock(&r->lock, WEFT__RANK_FD);
     bool registered = r->registered;
     record_reset_locked(r);
     wake_dir_locked(r, WEFT__READ, -EBADF);

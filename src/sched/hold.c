@@ -76,7 +76,7 @@ bool weft__close_if_unheld(bool (*still_quiet)(void))
 {
     static struct weft__lock one_closer; /* two would clear each other's closing */
     struct weft__sched *s = &weft__sched;
-    weft__lock(&one_closer);
+    weft__lock(&one_closer, WEFT__RANK_SCHED);
     at_store(&s->closing, 1);
     weft__await_holds(); /* H2 */
     bool end = still_quiet();

@@ -33,7 +33,7 @@ extern void *__cxa_get_globals(void) __attribute__((weak));
 struct weft__mach *weft__mach_new(void)
 {
     struct weft__sched *s = &weft__sched;
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     struct weft__mach *m = s->free_machs;
     if (m)
         s->free_machs = m->all_next;
@@ -54,7 +54,7 @@ struct weft__mach *weft__mach_new(void)
 void weft__mach_free(struct weft__mach *m)
 {
     struct weft__sched *s = &weft__sched;
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     m->all_next = s->free_machs;
     s->free_machs = m;
     weft__unlock(&s->lock);
@@ -136,7 +136,7 @@ int weft__mach_spawn(void)
         return -ENOMEM;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, MACH_STACK_BYTES);
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     m->all_next = s->all_machs;
     s->all_machs = m;
     s->machs++;
@@ -144,7 +144,7 @@ int weft__mach_spawn(void)
     int rc = pthread_create(&m->pthread, &attr, mach_main, m);
     pthread_attr_destroy(&attr);
     if (rc != 0) {
-        weft__lock(&s->lock);
+        weft__lock(&s->lock, WEFT__RANK_SCHED);
         struct weft__mach **p = &s->all_machs;
         while (*p != m)
             p = &(*p)->all_next;
@@ -162,7 +162,7 @@ struct weft__mach *weft__mach_running(const struct weft__fiber *f)
     struct weft__thread *t = weft__tls_thread;
     struct weft__mach *found = NULL;
     uint32_t was = t ? at_xchg(&t->in_rt, 1) : 0; /* may be called inside the runtime or outside */
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     for (struct weft__mach *m = s->all_machs; m && !found; m = m->all_next)
         if (m->t.cur == f)
             found = m;
@@ -187,7 +187,7 @@ static void make_one(struct weft__sched *s)
 {
     static _Atomic uint32_t told;
     at_store(&s->want_mach, 0); /* first: who asks from here on is heard */
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     bool enough = s->idle_mach_count > 0;
     bool full = s->machs >= s->max_threads;
     weft__unlock(&s->lock);

@@ -70,7 +70,7 @@ static bool has_other_work(struct weft__worker *w)
 static bool spare_ready(void)
 {
     struct weft__sched *s = &weft__sched;
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     bool spare = s->idle_mach_count > 0;
     weft__unlock(&s->lock);
     if (!spare && !at_load(&s->poller))
@@ -81,7 +81,7 @@ static bool spare_ready(void)
 static void release_and_wake(struct weft__worker *w)
 {
     struct weft__sched *s = &weft__sched;
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     weft__worker_release_locked(w);
     weft__unlock(&s->lock);
     at_fence();
@@ -91,7 +91,7 @@ static void release_and_wake(struct weft__worker *w)
 static void retake(struct weft__worker *w, struct weft__mach *m, uint32_t turns)
 {
     struct weft__sched *s = &weft__sched;
-    weft__lock(&m->lock);
+    weft__lock(&m->lock, WEFT__RANK_THREAD);
     at_or(&m->t.attention, WEFT__ATT_LOST);
     weft__syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0); /* M2 */
     bool take = !at_load(&m->t.in_rt) && at_load(&m->t.worker) == w && weft__turns(w) == turns;
@@ -240,7 +240,7 @@ static void requeue_preempted(struct weft__mach *m, struct weft__worker *w, stru
     f->bound = &m->t;
     m->detached = true;
     at_add(&s->detached, 1);
-    weft__lock(&m->lock);
+    weft__lock(&m->lock, WEFT__RANK_THREAD);
     at_store(&m->t.worker, NULL);
     weft__unlock(&m->lock);
     at_store(&f->state, (uint32_t)WEFT__RUNNABLE);
@@ -339,7 +339,7 @@ void weft__preempt_uninstall(void)
 static void regain(struct weft__mach *m)
 {
     struct weft__sched *s = &weft__sched;
-    weft__lock(&m->lock); /* M2: the monitor decides under it */
+    weft__lock(&m->lock, WEFT__RANK_THREAD); /* M2: the monitor decides under it */
     bool lost = at_load(&m->t.worker) == NULL;
     at_and(&m->t.attention, ~(uint32_t)WEFT__ATT_LOST);
     weft__unlock(&m->lock);

@@ -72,6 +72,36 @@ static void enqueue(struct weft__mach *m, struct weft__fiber *f, bool hand_off)
     }
 }
 
+/* S4. what: what the fiber was about to do. */
+#ifndef NDEBUG
+static void check_none_kept(const struct weft__fiber *f, const char *what)
+{
+    char locks[1024];
+    if (__builtin_expect(!weft__rank_kept(locks, sizeof locks), 1))
+        return;
+    if (f->flags & (WEFT__F_THREAD | WEFT__F_IDLE))
+        weft__misuse("park (%s) by a plain thread while a runtime lock is held: %s", what, locks);
+    weft__misuse("park (%s) by fiber %llu while a runtime lock is held: %s", what,
+        (unsigned long long)f->id, locks);
+}
+
+static void check_all_released(void)
+{
+    char locks[1024];
+    if (__builtin_expect(weft__rank_any(locks, sizeof locks), 0))
+        weft__fatal("the commit of a park has not released %s", locks);
+}
+#else
+#define check_none_kept(f, what) ((void)0)
+#define check_all_released() ((void)0)
+#endif
+
+void weft__commit_unlock(struct weft__fiber *f, void *lock)
+{
+    (void)f;
+    weft__unlock(lock);
+}
+
 static void commit_park(struct weft__mach *m, struct weft__fiber *f, bool hard)
 {
     uint32_t run = WEFT__WAKE_RUN;
@@ -81,6 +111,7 @@ static void commit_park(struct weft__mach *m, struct weft__fiber *f, bool hard)
         at_or(&f->wake, WEFT__WAKE_WAIT_HARD);
         if (commit)
             commit(f, arg);
+        check_all_released();
         return;
     }
     f->committer = m;
@@ -91,6 +122,7 @@ static void commit_park(struct weft__mach *m, struct weft__fiber *f, bool hard)
     if (commit)
         commit(f, arg);
     at_store_rel(&m->committing, NULL); /* [mo:committing] */
+    check_all_released();
     if (!waits)
         enqueue(m, f, true);
 }
@@ -201,6 +233,7 @@ static int park_thread(struct weft__fiber *f, unsigned flags, weft__commit_fn co
     }
     if (commit)
         commit(f, arg);
+    check_all_released();
     while (at_load(&f->thread_wake) == 0)
         weft__futex_wait(&f->thread_wake, 0, -1);
     set_state(f, WEFT__RUNNING);
@@ -216,6 +249,9 @@ int weft__park(enum weft__reason reason, const void *object, void *caller, unsig
     f->park_caller = caller;
     f->park_since_ns = at_load_rlx(&weft__sched.coarse_ns); /* [mo:alone: a record] */
     at_store_rlx(&f->park_reason, (uint32_t)reason);        /* [mo:alone: a record] */
+    if (commit == weft__commit_unlock)
+        weft__rank_hand(arg);
+    check_none_kept(f, weft__reason_name(reason));
     set_state(f, WEFT__WAITING);
     int rc;
     if (f->flags & (WEFT__F_THREAD | WEFT__F_IDLE)) {
@@ -270,6 +306,7 @@ void weft__yield(void)
 {
     struct weft__mach *m = weft__mach_self();
     struct weft__fiber *f = m->t.cur;
+    check_none_kept(f, "yield");
     if (f->flags & (WEFT__F_THREAD | WEFT__F_IDLE))
         return;
     struct weft__worker *w = weft__mach_worker(m);

@@ -44,7 +44,7 @@ static bool overflow(struct weft__worker *w, struct weft__fiber *f, uint32_t hea
     batch[n] = f;
     for (uint32_t i = 0; i < n; i++)
         batch[i]->next = batch[i + 1];
-    weft__lock(&weft__sched.lock);
+    weft__lock(&weft__sched.lock, WEFT__RANK_SCHED);
     weft__global_push_locked(batch[0], &f->next, n + 1);
     weft__unlock(&weft__sched.lock);
     return true;
@@ -121,7 +121,7 @@ void weft__global_push_locked(struct weft__fiber *first, struct weft__fiber **la
 
 void weft__global_push(struct weft__fiber *f)
 {
-    weft__lock(&weft__sched.lock);
+    weft__lock(&weft__sched.lock, WEFT__RANK_SCHED);
     weft__global_push_locked(f, &f->next, 1);
     weft__unlock(&weft__sched.lock);
 }
@@ -132,7 +132,7 @@ struct weft__fiber *weft__global_take(struct weft__worker *w)
     struct weft__fiber *first = NULL;
     if (at_load(&s->global_count) == 0)
         return NULL;
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     unsigned n = at_load(&s->global_count) / s->workers + 1;
     if (n > WEFT__RING / 4)
         n = WEFT__RING / 4;

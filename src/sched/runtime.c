@@ -100,7 +100,7 @@ static int workers_init(struct weft__sched *s)
         weft__rand_init(&w->rand, i + 1);
     }
     weft__timers_adopt(&s->worker[0].heap);
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     for (unsigned i = s->workers; i-- > 0;)
         weft__worker_release_locked(&s->worker[i]);
     weft__unlock(&s->lock);
@@ -188,7 +188,7 @@ static void services_stop(struct weft__sched *s, struct weft__mach *self)
             continue;
         }
         pthread_join(m->pthread, NULL);
-        weft__lock(&s->lock); /* those still there may be looking through the list */
+        weft__lock(&s->lock, WEFT__RANK_SCHED); /* those still there may be looking through the list */
         struct weft__mach **at = &s->all_machs;
         while (*at != m)
             at = &(*at)->all_next;
@@ -211,7 +211,7 @@ static int run_here(struct weft__sched *s, const struct weft__spawn *entry)
     weft__mach_bind(self);
     at_store(&self->t.in_rt, 1);
     weft__tsan_quiet();
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     self->all_next = s->all_machs;
     s->all_machs = self;
     s->machs++;
@@ -318,7 +318,7 @@ void weft__stats_read(struct weft__stats *ret)
     ret->preemptions = at_load(&s->preemptions);
     ret->retakes = at_load(&s->retakes);
     ret->workers = s->workers;
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     ret->threads = s->machs;
     ret->threads_idle = s->idle_mach_count;
     weft__unlock(&s->lock);

@@ -236,7 +236,7 @@ int weft__stack_alloc(
         cache->head[c] = f->next;
         cache->count[c]--;
     } else {
-        weft__lock(&classes[c].lock);
+        weft__lock(&classes[c].lock, WEFT__RANK_STACK);
         int rc = take_locked(c, &f);
         for (int i = 1; rc == 0 && cache && classes[c].hot && i < WEFT__STACK_BATCH; i++) {
             struct weft__fiber *more = classes[c].hot;
@@ -300,7 +300,7 @@ void weft__stack_free(struct weft__stack_cache *cache, struct weft__fiber *f)
         cache->count[c]++;
         return;
     }
-    weft__lock(&classes[c].lock);
+    weft__lock(&classes[c].lock, WEFT__RANK_STACK);
     give_back_locked(c, f);
     for (int i = 1; cache && i < WEFT__STACK_BATCH && cache->head[c]; i++) {
         struct weft__fiber *g = cache->head[c];
@@ -323,7 +323,7 @@ void weft__stack_mark_dead(struct weft__fiber *f)
 void weft__stack_cache_flush(struct weft__stack_cache *cache)
 {
     for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++) {
-        weft__lock(&classes[c].lock);
+        weft__lock(&classes[c].lock, WEFT__RANK_STACK);
         while (cache->head[c]) {
             struct weft__fiber *f = cache->head[c];
             cache->head[c] = f->next;
@@ -369,7 +369,7 @@ void weft__stack_stats(uint64_t *ret_live_bytes, uint64_t *ret_slots)
 {
     uint64_t bytes = 0, slots = 0;
     for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++) {
-        weft__lock(&classes[c].lock);
+        weft__lock(&classes[c].lock, WEFT__RANK_STACK);
         slots += classes[c].fresh;
         bytes += (uint64_t)(classes[c].fresh - classes[c].cold_count) * class_bytes[c];
         weft__unlock(&classes[c].lock);

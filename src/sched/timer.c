@@ -106,7 +106,7 @@ static struct weft__heap *lock_open_heap(struct weft__worker *w)
     for (;;) {
         struct weft__worker *of = w ? w : *first;
         struct weft__heap *h = of ? &of->heap : &orphans;
-        weft__lock(&h->lock);
+        weft__lock(&h->lock, WEFT__RANK_TIMER);
         if (__builtin_expect(!h->closed, 1))
             return h;
         weft__unlock(&h->lock);
@@ -144,7 +144,7 @@ bool weft__timer_stop(struct weft__timer *t)
         h = at_load(&t->heap);
         if (!h)
             return false;
-        weft__lock(&h->lock);
+        weft__lock(&h->lock, WEFT__RANK_TIMER);
         void *now = at_load(&t->heap);
         if (now == h || !now)
             break;
@@ -163,7 +163,7 @@ bool weft__timer_stop(struct weft__timer *t)
 int weft__timers_run(struct weft__heap *h, int64_t now_ns)
 {
     int n = 0;
-    weft__lock(&h->lock);
+    weft__lock(&h->lock, WEFT__RANK_TIMER);
     while (h->root && h->root->when_ns <= now_ns) {
         struct weft__timer *t = h->root;
         void (*fn)(struct weft__timer *, void *) = t->fn;
@@ -180,7 +180,7 @@ int weft__timers_run(struct weft__heap *h, int64_t now_ns)
         at_store(&t->heap, NULL);
         weft__unlock(&h->lock);
         fn(t, arg);
-        weft__lock(&h->lock);
+        weft__lock(&h->lock, WEFT__RANK_TIMER);
     }
     weft__unlock(&h->lock);
     return n;
@@ -189,8 +189,8 @@ int weft__timers_run(struct weft__heap *h, int64_t now_ns)
 /* One by one, as each timer names the heap that it is in. */
 static void move_all(struct weft__heap *from, struct weft__heap *to)
 {
-    weft__lock(&from->lock);
-    weft__lock(&to->lock);
+    weft__lock(from < to ? &from->lock : &to->lock, WEFT__RANK_TIMER);
+    weft__lock(from < to ? &to->lock : &from->lock, WEFT__RANK_TIMER);
     while (from->root) {
         struct weft__timer *t = from->root;
         remove_locked(from, t);
@@ -218,17 +218,17 @@ void weft__timers_orphan(struct weft__heap *h)
 
 void weft__timers_abandon(struct weft__heap *h)
 {
-    weft__lock(&h->lock);
+    weft__lock(&h->lock, WEFT__RANK_TIMER);
     h->closed = true;
     weft__unlock(&h->lock);
-    weft__lock(&orphans.lock);
+    weft__lock(&orphans.lock, WEFT__RANK_TIMER);
     orphans.closed = false;
     weft__unlock(&orphans.lock);
 }
 
 void weft__timers_open(struct weft__heap *h)
 {
-    weft__lock(&h->lock);
+    weft__lock(&h->lock, WEFT__RANK_TIMER);
     publish_locked(h);
     h->closed = false;
     weft__unlock(&h->lock);

@@ -80,7 +80,7 @@ static void drive(struct weft__mach *m, struct weft__worker *w)
 
 bool weft__mach_take_worker(struct weft__mach *m)
 {
-    weft__lock(&weft__sched.lock);
+    weft__lock(&weft__sched.lock, WEFT__RANK_SCHED);
     struct weft__worker *w = take_idle_locked();
     weft__unlock(&weft__sched.lock);
     if (w) {
@@ -125,7 +125,7 @@ static bool wake_with_token(void)
     struct weft__worker *w;
     struct weft__mach *m;
     for (;;) {
-        weft__lock(&s->lock);
+        weft__lock(&s->lock, WEFT__RANK_SCHED);
         w = s->idle_machs ? take_idle_locked() : NULL;
         m = w ? take_mach_locked() : NULL;
         weft__unlock(&s->lock);
@@ -152,7 +152,7 @@ static bool wake_with_token(void)
 static bool somebody_sleeps(void)
 {
     struct weft__sched *s = &weft__sched;
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     bool sleeps = s->idle_machs != NULL;
     weft__unlock(&s->lock);
     return sleeps || at_load(&s->poller);
@@ -351,7 +351,7 @@ static unsigned strangers(DIR *d, unsigned *ret_starting)
     unsigned n = 0;
     struct dirent *e;
     rewinddir(d);
-    weft__lock(&weft__sched.lock);
+    weft__lock(&weft__sched.lock, WEFT__RANK_SCHED);
     while ((e = readdir(d)))
         n += e->d_name[0] != '.' && !own_thread_locked(atoi(e->d_name));
     *ret_starting = starting_threads_locked();
@@ -435,7 +435,7 @@ void weft__stop_everyone(void)
 {
     struct weft__sched *s = &weft__sched;
     at_store(&s->stopping, 1);
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     struct weft__mach *m;
     while ((m = take_mach_locked()))
         weft__mach_wake(m);
@@ -522,7 +522,7 @@ static void rest(struct weft__mach *m)
     }
     if (at_load(&s->poll_until) > weft__earliest_timer())
         weft__poller_poke();
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     if (at_load(&s->stopping) || (s->idle_workers && at_load(&s->global_count))) {
         weft__unlock(&s->lock);
         if (!at_load(&s->stopping))
@@ -543,7 +543,7 @@ static void rest(struct weft__mach *m)
 static bool go_idle(struct weft__mach *m, struct weft__worker *w)
 {
     struct weft__sched *s = &weft__sched;
-    weft__lock(&s->lock);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     if (at_load(&s->global_count) && !at_load(&s->stopping)) {
         weft__unlock(&s->lock);
         return false;

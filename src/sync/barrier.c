@@ -32,7 +32,7 @@ static struct barrier *lock_in(weft_barrier *b)
 {
     struct barrier *x = (struct barrier *)b;
     weft__object_check(&x->object, WEFT_KIND_BARRIER);
-    weft__lock(&x->lock);
+    weft__lock(&x->lock, WEFT__RANK_SYNC);
     weft__waitq_ready(&x->queue);
     if (x->parties == 0)
         weft__object_misuse(&x->object, WEFT_KIND_BARRIER, "no parties for", "");
@@ -92,7 +92,7 @@ static int wait_locked(struct barrier *x, struct weft__fiber *f, void *caller)
         if (rc != WEFT__INTERRUPTED)
             break;
         rc = weft__wait_ended(f);
-        weft__lock(&x->lock);
+        weft__lock(&x->lock, WEFT__RANK_SYNC);
         bool linked = weft__node_linked(&w.link);
         if (linked && !rc)
             continue; /* stale: park again, in its place in the queue */

@@ -117,7 +117,7 @@ static int wait_locked(struct weft__fiber *f, struct weft_chan *c, struct weft__
             weft__tsan_acquire(weft__waiter_key_waker(&w));
         return rc;
     }
-    weft__lock(&c->lock);
+    weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
     if (weft__node_linked(&w.link)) { /* else a partner dropped it, having failed to claim us */
         weft__list_remove(&w.link);
         weft__chan_refresh(c);
@@ -136,7 +136,7 @@ int weft__chan_send(struct weft__fiber *f, struct weft_chan *c, const void *elem
     weft__object_check(&c->object, WEFT_KIND_CHAN);
     for (;;) {
         struct weft__fiber *peer = NULL;
-        weft__lock(&c->lock);
+        weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
         rc = weft__chan_send_locked(c, elem, &peer);
         if (__builtin_expect(rc == -EAGAIN, 0)) {
             rc =
@@ -164,7 +164,7 @@ int weft__chan_recv(struct weft__fiber *f, struct weft_chan *c, void *to, void *
     weft__object_check(&c->object, WEFT_KIND_CHAN);
     for (;;) {
         struct weft__fiber *peer = NULL;
-        weft__lock(&c->lock);
+        weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
         rc = weft__chan_recv_locked(c, to, &peer);
         if (rc == -EAGAIN) {
             rc = wait_locked(f, c, &c->recvq, to, WEFT__WAIT_CHAN_RECV, caller);
@@ -200,7 +200,7 @@ int weft_chan_recv(weft_chan *c, void *ret_elem)
 int weft__chan_try_send(struct weft_chan *c, const void *elem)
 {
     struct weft__fiber *peer = NULL;
-    weft__lock(&c->lock);
+    weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
     int rc = weft__chan_send_locked(c, elem, &peer);
     if (rc == -EAGAIN)
         weft__chan_refresh(c); /* the hint may have been for waiters that others claimed */
@@ -213,7 +213,7 @@ int weft__chan_try_send(struct weft_chan *c, const void *elem)
 int weft__chan_try_recv(struct weft_chan *c, void *to)
 {
     struct weft__fiber *peer = NULL;
-    weft__lock(&c->lock);
+    weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
     int rc = weft__chan_recv_locked(c, to, &peer);
     if (rc == -EAGAIN)
         weft__chan_refresh(c);
@@ -270,7 +270,7 @@ bool weft__chan_close_once(struct weft_chan *c)
 {
     struct weft__node claimed;
     weft__list_init(&claimed);
-    weft__lock(&c->lock);
+    weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
     bool was_open = !c->closed;
     if (was_open) {
         weft__tsan_release(&c->closed);
@@ -297,7 +297,7 @@ void weft_chan_close(weft_chan *c)
 
 size_t weft__chan_drain(struct weft_chan *c)
 {
-    weft__lock(&c->lock);
+    weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
     size_t count = at_load_rlx(&c->count); /* [mo:alone: under the lock] */
     c->get = c->put;
     at_store_rlx(&c->count, 0); /* [mo:alone: under the lock] */

@@ -45,7 +45,7 @@ static struct cond *lock_in(weft_cond *c)
 {
     struct cond *x = (struct cond *)c;
     weft__object_check(&x->object, WEFT_KIND_COND);
-    weft__lock(&x->lock);
+    weft__lock(&x->lock, WEFT__RANK_SYNC);
     weft__waitq_ready(&x->queue);
     return x;
 }
@@ -85,10 +85,11 @@ static int wait_in(struct cond *x, struct weft__fiber *f, weft_mutex *m, void *c
     struct weft__waiter w = {.fiber = f};
     struct release r = {.cond = x, .mutex = m};
     weft__list_push_back(&x->queue, &w.link);
+    weft__rank_hand(&x->lock);
     int rc = weft__park(WEFT__WAIT_COND, &x->object, caller, weft__wait_flags(f), commit, &r);
     while (rc == WEFT__INTERRUPTED) {
         rc = weft__wait_ended(f);
-        weft__lock(&x->lock);
+        weft__lock(&x->lock, WEFT__RANK_SYNC);
         bool linked = weft__node_linked(&w.link);
         if (rc && linked)
             weft__list_remove(&w.link);

@@ -81,7 +81,7 @@ static void finish(struct call *c, int rc)
     struct weft__waiter *w;
     struct flight *x = c->flight;
     weft__list_init(&claimed);
-    weft__lock(&x->lock);
+    weft__lock_of(&x->lock, WEFT__RANK_SYNC, x);
     for (struct call **at = &x->bucket[c->bucket]; *at; at = &(*at)->next) {
         if (*at == c) {
             *at = c->next;
@@ -121,7 +121,7 @@ static int wait_locked(
     int rc = weft__park(WEFT__WAIT_OTHER, &x->object, caller, weft__wait_flags(w->fiber),
         weft__commit_unlock, &x->lock);
     if (rc == WEFT__INTERRUPTED) {
-        weft__lock(&x->lock);
+        weft__lock_of(&x->lock, WEFT__RANK_SYNC, x);
         if (weft__node_linked(&w->link))
             weft__list_remove(&w->link);
         weft__unlock(&x->lock);
@@ -137,7 +137,7 @@ static bool join_or_lead(struct flight *x, struct call *me, void *caller, int *r
 {
     struct weft__fiber *f = me->leader;
     for (;;) {
-        weft__lock(&x->lock);
+        weft__lock_of(&x->lock, WEFT__RANK_SYNC, x);
         struct call **at = find_locked(x, me->bucket, me->key, me->key_bytes);
         if (!*at) {
             *at = me;
@@ -185,7 +185,7 @@ void weft_flight_forget(weft_flight *fl, const void *key, size_t key_bytes)
 {
     struct flight *x = (struct flight *)fl;
     weft__enter();
-    weft__lock(&x->lock);
+    weft__lock_of(&x->lock, WEFT__RANK_SYNC, x);
     struct call **at = find_locked(x, bucket_of(key, key_bytes), key, key_bytes);
     if (*at)
         *at = (*at)->next;

@@ -140,7 +140,7 @@ static void lock_slow(struct mutex *x, struct weft__fiber *f, void *caller)
     int64_t since = 0;
     int rc = 0;
     for (;;) {
-        weft__lock(&x->lock);
+        weft__lock(&x->lock, WEFT__RANK_SYNC);
         weft__waitq_ready(&x->queue);
         if (rc == WOKEN)
             x->woken = false;
@@ -162,7 +162,7 @@ static void lock_slow(struct mutex *x, struct weft__fiber *f, void *caller)
             WEFT__WAIT_MUTEX, &x->object, caller, WEFT__PARK_HARD, weft__commit_unlock, &x->lock);
         WEFT_CHECK(rc == HANDED || rc == WOKEN);
         if (rc == HANDED) {
-            weft__lock(&x->lock);
+            weft__lock(&x->lock, WEFT__RANK_SYNC);
             break;
         }
     }
@@ -208,7 +208,7 @@ void weft__mutex_release(weft_mutex *m, struct weft__fiber *f)
     if (at_cas(&x->word, &w, 0))
         return;
     WEFT_ASSERT(owner_of(w) == f);
-    weft__lock(&x->lock);
+    weft__lock(&x->lock, WEFT__RANK_SYNC);
     struct weft__fiber *next = choose_locked(x, &hand);
     w = BUSY | (hand ? (uintptr_t)next : 0) | (weft__list_empty(&x->queue) ? 0 : QUEUED);
     at_store(&x->word, w);

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/atomic.h"
+#include "base/rank.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 enum { QUARANTINE = 0 };
@@ -60,6 +61,16 @@ static const char *describe(const struct weft_object *o, uint32_t kind, char *te
 const char *weft__object_describe(const struct weft_object *o, char *text, size_t bytes)
 {
     return describe(o, o->kind, text, bytes);
+}
+
+static void object_text(const void *object, char *text, size_t bytes)
+{
+    weft__object_describe(object, text, bytes);
+}
+
+__attribute__((constructor)) static void set_hook(void)
+{
+    weft__object_text_hook = object_text;
 }
 
 void weft__object_misuse(

@@ -59,7 +59,7 @@ static void finish(struct once *x)
     weft__list_init(&claimed);
     weft__enter();
     weft__tsan_release(x);
-    weft__lock(&x->lock);
+    weft__lock(&x->lock, WEFT__RANK_SYNC);
     weft__waitq_ready(&x->queue);
     while ((w = weft__waitq_claim(&x->queue))) {
         w->fiber->wake_result = 1;
@@ -80,7 +80,7 @@ static void on_unwind(weft_unwind *u)
 /* True: the caller is the runner. False: it is done now. */
 static bool begin_or_wait(struct once *x, struct weft__fiber *f, void *caller)
 {
-    weft__lock(&x->lock);
+    weft__lock(&x->lock, WEFT__RANK_SYNC);
     weft__waitq_ready(&x->queue);
     switch (at_load(&x->state)) {
     case NEW:

@@ -43,7 +43,7 @@ static struct rwmutex *lock_in(weft_rwmutex *m)
 {
     struct rwmutex *x = (struct rwmutex *)m;
     weft__object_check(&x->object, WEFT_KIND_RWMUTEX);
-    weft__lock(&x->lock);
+    weft__lock(&x->lock, WEFT__RANK_SYNC);
     weft__waitq_ready(&x->rq);
     weft__waitq_ready(&x->wq);
     return x;

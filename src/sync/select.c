@@ -140,7 +140,7 @@ static int try_one(struct weft_case *cases, int count, int chosen)
     for (int tries = 0; chosen != NONE && tries < TRIES; tries++) {
         struct weft__fiber *peer = NULL;
         struct weft_chan *c = cases[chosen].chan;
-        weft__lock(&c->lock);
+        weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
         bool moved = move_locked(&cases[chosen], &peer);
         weft__unlock(&c->lock);
         if (peer)
@@ -188,7 +188,7 @@ static void lock_all(const struct select *s)
     for (int k = 0; k < s->channels; k++) {
         struct weft_chan *c = by_order(s, k)->chan;
         if (c != last)
-            weft__lock(&c->lock);
+            weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
         last = c;
     }
 }
@@ -264,7 +264,7 @@ static void unlink_all(const struct select *s, const struct weft__waiter *won)
         struct weft__waiter *w = waiter(c);
         if (w == won)
             continue;
-        weft__lock(&c->chan->lock);
+        weft__lock(&c->chan->lock, WEFT__RANK_SYNC);
         if (weft__node_linked(&w->link)) {
             weft__list_remove(&w->link);
             weft__chan_refresh(c->chan);
@@ -278,6 +278,8 @@ static int wait_locked(struct select *s, void *caller)
 {
     struct weft__fiber *f = s->fiber;
     link_all_locked(s);
+    for (int k = 0; k < s->channels; k++)
+        weft__rank_hand(&by_order(s, k)->chan->lock);
     int rc = weft__park(s->count ? WEFT__WAIT_SELECT : WEFT__WAIT_SELECT_EMPTY, &s->object, caller,
         weft__wait_flags(f), commit, s);
     struct weft__waiter *won = rc == WEFT__INTERRUPTED || rc == TIMED_OUT ? NULL : f->wake_arg;

@@ -35,7 +35,7 @@ static struct sema *lock_in(weft_sema *s)
 {
     struct sema *x = (struct sema *)s;
     weft__object_check(&x->object, WEFT_KIND_SEMA);
-    weft__lock(&x->lock);
+    weft__lock(&x->lock, WEFT__RANK_SYNC);
     weft__waitq_ready(&x->queue);
     return x;
 }
@@ -103,7 +103,7 @@ static void withdraw(struct sema *x, struct weft__waiter *w)
 {
     struct weft__node claimed;
     weft__list_init(&claimed);
-    weft__lock(&x->lock);
+    weft__lock(&x->lock, WEFT__RANK_SYNC);
     if (weft__node_linked(&w->link)) {
         weft__list_remove(&w->link);
         serve_locked(x, &claimed);

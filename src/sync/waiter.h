@@ -90,11 +90,4 @@ static inline void weft__ready_all(struct weft__node *claimed)
     for (; n; n = weft__list_pop(claimed))
         weft__ready_tail(weft__waiter_of(n)->fiber);
 }
-
-/** A commit function: lets go of the object's lock. */
-static inline void weft__commit_unlock(struct weft__fiber *f, void *lock)
-{
-    (void)f;
-    weft__unlock(lock);
-}
 #endif

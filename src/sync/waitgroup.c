@@ -74,7 +74,7 @@ static void wake(struct waitgroup *x)
     struct weft__node claimed;
     struct weft__waiter *w;
     weft__list_init(&claimed);
-    weft__lock(&x->lock);
+    weft__lock(&x->lock, WEFT__RANK_SYNC);
     weft__waitq_ready(&x->queue);
     uint64_t s = at_load(&x->state);
     /* All waiters may have been cancelled meanwhile, and even a new round begun: then it is not
@@ -125,7 +125,7 @@ void weft_waitgroup_done(weft_waitgroup *w)
 static int wait_once(struct waitgroup *x, struct weft__fiber *f, uint64_t s, void *caller)
 {
     struct weft__waiter w = {.fiber = f};
-    weft__lock(&x->lock);
+    weft__lock(&x->lock, WEFT__RANK_SYNC);
     weft__waitq_ready(&x->queue);
     if (!at_cas(&x->state, &s, s + 1)) {
         weft__unlock(&x->lock);
@@ -136,7 +136,7 @@ static int wait_once(struct waitgroup *x, struct weft__fiber *f, uint64_t s, voi
         weft__commit_unlock, &x->lock);
     if (rc != WEFT__INTERRUPTED)
         return rc;
-    weft__lock(&x->lock);
+    weft__lock(&x->lock, WEFT__RANK_SYNC);
     if (weft__node_linked(&w.link)) { /* G3 */
         weft__list_remove(&w.link);
         at_sub(&x->state, 1);

@@ -71,12 +71,12 @@ static struct party parties[PARTIES];
 static void gate_wait(struct weft__fiber *f, struct gate *g)
 {
     struct weft__waiter w = {.fiber = f};
-    weft__lock(&g->lock);
+    weft__lock(&g->lock, WEFT__RANK_SYNC);
     weft__list_push_back(&g->queue, &w.link);
     int rc = weft__park(
         WEFT__WAIT_OTHER, g, __builtin_return_address(0), 0, weft__commit_unlock, &g->lock);
     if (rc == WEFT__INTERRUPTED) {
-        weft__lock(&g->lock);
+        weft__lock(&g->lock, WEFT__RANK_SYNC);
         if (weft__node_linked(&w.link))
             weft__list_remove(&w.link);
         weft__unlock(&g->lock);
@@ -93,7 +93,7 @@ static void gate_wake(struct gate *g, unsigned limit)
     struct weft__node claimed;
     struct weft__waiter *w;
     weft__list_init(&claimed);
-    weft__lock(&g->lock);
+    weft__lock(&g->lock, WEFT__RANK_SYNC);
     while (limit-- && (w = weft__waitq_claim(&g->queue))) {
         w->fiber->wake_result = 7;
         g->given++;
@@ -105,7 +105,7 @@ static void gate_wake(struct gate *g, unsigned limit)
 
 static void interrupt_one(int index)
 {
-    weft__lock(&storm.lock);
+    weft__lock(&storm.lock, WEFT__RANK_SYNC);
     struct weft__fiber *f = at_load(&storm.fiber[index]);
     if (f) {
         weft__interrupt(f);
@@ -147,7 +147,7 @@ static int storm_party(void *arg)
 {
     struct party *p = arg;
     struct weft__fiber *f = weft__enter();
-    weft__lock(&storm.lock);
+    weft__lock(&storm.lock, WEFT__RANK_SYNC);
     at_store(&storm.fiber[p->index], f);
     weft__unlock(&storm.lock);
     weft__leave();
@@ -157,7 +157,7 @@ static int storm_party(void *arg)
         weft__leave();
     }
     weft__enter();
-    weft__lock(&storm.lock);
+    weft__lock(&storm.lock, WEFT__RANK_SYNC);
     at_store(&storm.fiber[p->index], NULL);
     weft__unlock(&storm.lock);
     weft__interrupt_clear(f);

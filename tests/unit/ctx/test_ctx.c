@@ -13,7 +13,7 @@ static int children_count(weft_ctx *c)
 {
     int n = 0;
     weft__enter();
-    weft__lock(&c->lock);
+    weft__lock(&c->lock, WEFT__RANK_CTX);
     for (struct weft__node *x = c->children.next; x != &c->children; x = x->next)
         n++;
     weft__unlock(&c->lock);

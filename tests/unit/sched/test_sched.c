@@ -56,20 +56,14 @@ struct latch {
     struct weft__fiber *waiter;
 };
 
-static void latch_commit(struct weft__fiber *f, void *arg)
-{
-    (void)f;
-    weft__unlock(&((struct latch *)arg)->lock);
-}
-
 static void latch_wait(struct latch *l)
 {
     struct weft__fiber *f = weft__enter();
-    weft__lock(&l->lock);
+    weft__lock(&l->lock, WEFT__RANK_SYNC);
     if (l->left > 0) {
         l->waiter = f;
-        weft__park(
-            WEFT__WAIT_OTHER, l, __builtin_return_address(0), WEFT__PARK_HARD, latch_commit, l);
+        weft__park(WEFT__WAIT_OTHER, l, __builtin_return_address(0), WEFT__PARK_HARD,
+            weft__commit_unlock, &l->lock);
     } else {
         weft__unlock(&l->lock);
     }
@@ -79,7 +73,7 @@ static void latch_wait(struct latch *l)
 static void latch_done(struct latch *l)
 {
     weft__enter();
-    weft__lock(&l->lock);
+    weft__lock(&l->lock, WEFT__RANK_SYNC);
     struct weft__fiber *f = --l->left == 0 ? l->waiter : NULL;
     bool won = f && weft__claim(f);
     weft__unlock(&l->lock);
@@ -172,7 +166,7 @@ static int player(void *arg)
     long me = (long)(intptr_t)((void **)arg)[1];
     for (;;) {
         struct weft__fiber *f = weft__enter();
-        weft__lock(&p->lock);
+        weft__lock(&p->lock, WEFT__RANK_SYNC);
         if (p->turns <= 0) {
             struct weft__fiber *w = p->waiter;
             p->waiter = NULL;
@@ -188,8 +182,7 @@ static int player(void *arg)
         if (p->ball != me) {
             CHECK(p->waiter == NULL);
             p->waiter = f;
-            weft__park(
-                WEFT__WAIT_OTHER, p, NULL, 0, latch_commit, p); /* lock is the first member too */
+            weft__park(WEFT__WAIT_OTHER, p, NULL, 0, weft__commit_unlock, &p->lock);
             weft__leave();
             continue;
         }

@@ -151,23 +151,17 @@ static struct weft__lock lock;
 static struct node *parked; /* guarded by lock */
 static long parked_count;   /* guarded by lock */
 
-static void unlock(struct weft__fiber *f, void *arg)
-{
-    (void)f, (void)arg;
-    weft__unlock(&lock);
-}
-
 static int park_once(void *arg)
 {
     struct node n;
     (void)arg;
     n.fiber = weft__enter();
-    weft__lock(&lock);
+    weft__lock(&lock, WEFT__RANK_SYNC);
     n.next = parked;
     parked = &n;
     parked_count++;
     CHECK_EQ(weft__park(WEFT__WAIT_OTHER, &lock, __builtin_return_address(0), WEFT__PARK_HARD,
-                 unlock, NULL),
+                 weft__commit_unlock, &lock),
         0);
     weft__leave();
     at_add(&done, 1);
@@ -177,7 +171,7 @@ static int park_once(void *arg)
 static long count_parked(void)
 {
     weft__enter();
-    weft__lock(&lock);
+    weft__lock(&lock, WEFT__RANK_SYNC);
     long n = parked_count;
     weft__unlock(&lock);
     weft__leave();
@@ -187,7 +181,7 @@ static long count_parked(void)
 static void wake_all(void)
 {
     weft__enter();
-    weft__lock(&lock);
+    weft__lock(&lock, WEFT__RANK_SYNC);
     struct node *n = parked, *next;
     weft__unlock(&lock);
     for (; n; n = next) {

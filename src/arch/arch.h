@@ -31,6 +31,10 @@ static inline void weft__arch_saved_frame(const void *sp, uintptr_t *ret_pc, uin
     *ret_pc = s[6];
 }
 
+/** The same of the code that a signal interrupted; ucontext is the handler's third argument.
+ * Async-signal-safe. */
+void weft__arch_ucontext_frame(const void *ucontext, uintptr_t *ret_pc, uintptr_t *ret_fp);
+
 static inline void weft__cpu_pause(void)
 {
     __builtin_ia32_pause();

@@ -53,8 +53,8 @@ enum weft__rank {
 extern void (*weft__object_text_hook)(const void *object, char *text, size_t bytes);
 
 #ifndef NDEBUG
-/** R1. object (may be NULL) is whose lock it is, above (may be NULL) a lock of the same rank that is
- * held and comes before this one in a tree. */
+/** R1. object (may be NULL) is whose lock it is, above (may be NULL) a lock of the same rank that
+ * is held and comes before this one in a tree. */
 void weft__rank_take(const struct weft__lock *l, enum weft__rank rank, const void *object,
     const struct weft__lock *above, const char *where);
 void weft__rank_drop(const struct weft__lock *l);

@@ -35,7 +35,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "base/fatal.h"
@@ -255,10 +254,12 @@ static void requeue_preempted(struct weft__mach *m, struct weft__worker *w, stru
 
 /* Somebody asked where this thread is: told from the interrupted registers, whatever it was
  * doing. */
-static void answer_sample(struct weft__mach *m, const ucontext_t *u)
+static void answer_sample(struct weft__mach *m, const void *uc)
 {
-    at_store(&m->sample_fp, (uintptr_t)u->uc_mcontext.gregs[REG_RBP]);
-    at_store(&m->sample_pc, (uintptr_t)u->uc_mcontext.gregs[REG_RIP]);
+    uintptr_t pc, fp;
+    weft__arch_ucontext_frame(uc, &pc, &fp);
+    at_store(&m->sample_fp, fp);
+    at_store(&m->sample_pc, pc);
     at_store(&m->sample, 2);
     weft__futex_wake(&m->sample, 1);
 }
@@ -308,10 +309,11 @@ static void handler(int sig, siginfo_t *info, void *uc)
     at_compiler_fence();
     bool lost = at_load(&m->t.attention) & WEFT__ATT_LOST; /* M2: w may be another's by now */
     if (!lost && w->phase == PHASE_ASKED && spare_ready() && has_other_work(w)) {
-        ucontext_t *u = uc;
+        uintptr_t pc, fp;
+        weft__arch_ucontext_frame(uc, &pc, &fp);
         w->phase = PHASE_SIGNALLED;
-        at_store(&m->sig_fp, (uintptr_t)u->uc_mcontext.gregs[REG_RBP]);
-        at_store(&m->sig_pc, (uintptr_t)u->uc_mcontext.gregs[REG_RIP]);
+        at_store(&m->sig_fp, fp);
+        at_store(&m->sig_pc, pc);
         at_add(&s->preemptions, 1);
         requeue_preempted(m, w, m->t.cur);
         at_store(&m->sig_pc, 0);

@@ -188,7 +188,8 @@ static void services_stop(struct weft__sched *s, struct weft__mach *self)
             continue;
         }
         pthread_join(m->pthread, NULL);
-        weft__lock(&s->lock, WEFT__RANK_SCHED); /* those still there may be looking through the list */
+        /* those still there may be looking through the list */
+        weft__lock(&s->lock, WEFT__RANK_SCHED);
         struct weft__mach **at = &s->all_machs;
         while (*at != m)
             at = &(*at)->all_next;

@@ -39,10 +39,10 @@
  * S3  Between weft__enter and weft__leave the thread is never stopped by the monitor and never
  *     loses its worker. Locks of the runtime are taken only in there. Every public function that
  *     touches the runtime is enter ... leave.
- * S4  No runtime lock is held across weft__park except the ones that its commit releases, nor across
- *     a yield. Debug builds end the process with a sentence of misuse instead (R3 of rank.h): it
- *     takes user code that runs under such a lock to get there, such as a handler for a fault in
- *     memory that a send copies from.
+ * S4  No runtime lock is held across weft__park except the ones that its commit releases, nor
+ *     across a yield. Debug builds end the process with a sentence of misuse instead (R3 of
+ *     rank.h): it takes user code that runs under such a lock to get there, such as a handler for a
+ *     fault in memory that a send copies from.
  * S5  After weft__park the OS thread may be another: no thread-local, no errno, no pthread_self()
  *     may be kept across it.
  *

@@ -126,59 +126,44 @@ static int wait_locked(struct weft__fiber *f, struct weft_chan *c, struct weft__
     return rc;
 }
 
-int weft__chan_send(struct weft__fiber *f, struct weft_chan *c, const void *elem, void *caller)
+/* Both directions: inlined into each with `sends` known, so that neither pays for the other. */
+static inline __attribute__((always_inline)) int move(
+    struct weft__fiber *f, struct weft_chan *c, void *elem, bool sends, void *caller)
 {
     int rc = weft__cancelled(f);
     if (__builtin_expect(rc != 0, 0))
         return rc;
     if (__builtin_expect(!c, 0))
-        return wait_nil(f, WEFT__WAIT_CHAN_SEND_NIL, caller);
+        return wait_nil(f, sends ? WEFT__WAIT_CHAN_SEND_NIL : WEFT__WAIT_CHAN_RECV_NIL, caller);
     weft__object_check(&c->object, WEFT_KIND_CHAN);
     for (;;) {
         struct weft__fiber *peer = NULL;
         weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
-        rc = weft__chan_send_locked(c, elem, &peer);
-        if (__builtin_expect(rc == -EAGAIN, 0)) {
-            rc =
-                wait_locked(f, c, &c->sendq, (void *)(uintptr_t)elem, WEFT__WAIT_CHAN_SEND, caller);
-            if (rc != WEFT__INTERRUPTED)
-                return rc;
-            if ((rc = weft__wait_ended(f)))
-                return rc;
-            continue;
+        rc =
+            sends ? weft__chan_send_locked(c, elem, &peer) : weft__chan_recv_locked(c, elem, &peer);
+        if (__builtin_expect(rc != -EAGAIN, 1)) {
+            weft__unlock(&c->lock);
+            if (peer)
+                weft__ready(peer);
+            return rc;
         }
-        weft__unlock(&c->lock);
-        if (peer)
-            weft__ready(peer);
-        return rc;
+        rc = wait_locked(f, c, sends ? &c->sendq : &c->recvq, elem,
+            sends ? WEFT__WAIT_CHAN_SEND : WEFT__WAIT_CHAN_RECV, caller);
+        if (rc != WEFT__INTERRUPTED)
+            return rc;
+        if ((rc = weft__wait_ended(f)))
+            return rc;
     }
+}
+
+int weft__chan_send(struct weft__fiber *f, struct weft_chan *c, const void *elem, void *caller)
+{
+    return move(f, c, (void *)(uintptr_t)elem, true, caller);
 }
 
 int weft__chan_recv(struct weft__fiber *f, struct weft_chan *c, void *to, void *caller)
 {
-    int rc = weft__cancelled(f);
-    if (__builtin_expect(rc != 0, 0))
-        return rc;
-    if (__builtin_expect(!c, 0))
-        return wait_nil(f, WEFT__WAIT_CHAN_RECV_NIL, caller);
-    weft__object_check(&c->object, WEFT_KIND_CHAN);
-    for (;;) {
-        struct weft__fiber *peer = NULL;
-        weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
-        rc = weft__chan_recv_locked(c, to, &peer);
-        if (rc == -EAGAIN) {
-            rc = wait_locked(f, c, &c->recvq, to, WEFT__WAIT_CHAN_RECV, caller);
-            if (rc != WEFT__INTERRUPTED)
-                return rc;
-            if ((rc = weft__wait_ended(f)))
-                return rc;
-            continue;
-        }
-        weft__unlock(&c->lock);
-        if (peer)
-            weft__ready(peer);
-        return rc;
-    }
+    return move(f, c, to, false, caller);
 }
 
 int weft_chan_send(weft_chan *c, const void *elem)

@@ -56,6 +56,17 @@ def finds_weftcast_reaching_into_the_library():
 
 
 @case
+def finds_the_processor_outside_arch():
+    for text in ('#ifdef __x86_64__\n', 'x = u->uc_mcontext.gregs[REG_RIP];\n', '#include <immintrin.h>\n', 'x = __rdtsc();\n',
+                 '__asm__ volatile("pause");\n', 'asm volatile("mov %%rsp, %0" : "=r"(x));\n', '__builtin_ia32_pause();\n'):
+        finds("arch", HEAD + text, [3])
+        finds("arch", HEAD + text, [3], path="cast/a.c")
+        for path in ("src/arch/x86_64/a.c", "tests/a.c", "bench/a.c", "fuzz/a.c"):
+            finds("arch", HEAD + text, [], path=path)
+    finds("arch", HEAD + '__asm__ volatile("" ::: "memory");\n/* rbp, __x86_64__ in prose */\nweft__cpu_pause();\n', [])
+
+
+@case
 def finds_untagged_and_lonely_atomics():
     finds("atomics", HEAD + "x = at_load_acq(&y);\n", [3])
     finds("atomics", HEAD + "x = atomic_load_explicit(&y, memory_order_relaxed);\n", [3])

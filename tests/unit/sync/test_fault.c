@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_fault.c - user code that runs while the library holds a channel's lock: a handler for a fault
- * in the memory that an element is copied from or to. It may mend the fault and return, as handlers
- * that map pages on demand do. It may not wait, for whoever it would wait for may need the lock:
- * debug builds end the process with a sentence about it.
+ * test_fault.c - user code that runs while the library holds a channel's lock: a handler for a
+ * fault in the memory that an element is copied from or to. It may mend the fault and return, as
+ * handlers that map pages on demand do. It may not wait, for whoever it would wait for may need the
+ * lock: debug builds end the process with a sentence about it.
  */
 #include <signal.h>
 #include <sys/mman.h>

@@ -5,6 +5,7 @@
  * A token is "EXPIRY.MAC": the unix second until which it is good, and HMAC-SHA-256 of that under
  * admin.secret (or a secret drawn at the start, if none is set) in hex. Nothing is stored.
  */
+#include "log/cast_log.h"
 #include "server/console.h"
 #include "server/httppeer.h"
 #include "server/totals.h"
@@ -23,12 +24,12 @@
 
 /* ---- tokens ---- */
 
-static void mac_of(const struct server *srv, const char *text, char hex[MAC_HEX + 1])
+static void mac_of(const struct server *srv, struct weft_span text, char hex[MAC_HEX + 1])
 {
     unsigned char mac[EVP_MAX_MD_SIZE];
     unsigned bytes = 0;
     HMAC(EVP_sha256(), srv->admin_secret, (int)strlen(srv->admin_secret),
-        (const unsigned char *)text, strlen(text), mac, &bytes);
+        (const unsigned char *)text.data, text.len, mac, &bytes);
     for (unsigned i = 0; i < MAC_HEX / 2; i++)
         snprintf(hex + 2 * i, 3, "%02x", i < bytes ? mac[i] : 0);
 }
@@ -44,7 +45,7 @@ static bool token_fits(const struct server *srv, struct weft_span text)
     if (!dot || strlen(dot + 1) != MAC_HEX)
         return false;
     *dot = '\0';
-    mac_of(srv, copy, mac);
+    mac_of(srv, weft_span_of(copy), mac);
     return CRYPTO_memcmp(mac, dot + 1, MAC_HEX) == 0 && strtoll(copy, NULL, 10) > shard_wall_s();
 }
 
@@ -162,24 +163,68 @@ static void serve_init(struct peer *p)
     answer_json(p, o);
 }
 
-/* Form body: password=… */
-static void serve_auth(struct peer *p)
+/* Whether the form body password=… holds the password. MACs are compared, so that the time taken
+ * tells neither how much of a guess is right nor whether its length is. */
+static bool password_fits(const struct server *srv, const struct http *h)
 {
-    struct http *h = p->http;
-    const struct server *srv = p->worker->server;
-    const char *password = srv->cfg->admin.password;
     struct weft_span form = {h->body ? h->body : "", h->body_bytes}, got;
-    char text[1024], token[32], mac[MAC_HEX + 1], answer[160];
+    struct weft_span password = weft_span_of(srv->cfg->admin.password);
+    char text[1024], mac[MAC_HEX + 1], want[MAC_HEX + 1];
     ssize_t n = -1;
     if (weft_http1_query_get(form, "password", &got) == 1)
         n = weft_http1_percent_decode(got, true, text, sizeof text);
-    if (!*password || n != (ssize_t)strlen(password) ||
-        CRYPTO_memcmp(text, password, strlen(password)) != 0) {
+    mac_of(srv, (struct weft_span){text, n > 0 ? (size_t)n : 0}, mac);
+    mac_of(srv, password, want);
+    OPENSSL_cleanse(text, sizeof text);
+    return CRYPTO_memcmp(mac, want, MAC_HEX) == 0 && n > 0 && password.len > 0;
+}
+
+static int64_t whole_seconds(int64_t ns)
+{
+    return (ns + WEFT_SEC - 1) / WEFT_SEC;
+}
+
+static void log_failed_login(const struct sockaddr_storage *from, int64_t next_ns)
+{
+    char address[INET6_ADDRSTRLEN] = "local";
+    if (from->ss_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)from)->sin_addr, address,
+            sizeof address);
+    else if (from->ss_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr, address,
+            sizeof address);
+    if (next_ns > 0)
+        cast_log(CAST_LOG_WARN, "console login failed; further ones are refused",
+            LOG_STR("address", address), LOG_INT("seconds", whole_seconds(next_ns)));
+    else
+        cast_log(CAST_LOG_WARN, "console login failed", LOG_STR("address", address));
+}
+
+/* One line in the log a failure: as many as logins_try lets happen, and none for those refused. */
+static void serve_auth(struct peer *p)
+{
+    struct server *srv = p->worker->server;
+    struct sockaddr_storage from = {0};
+    socklen_t bytes = sizeof from;
+    char token[32], mac[MAC_HEX + 1], answer[160];
+    int64_t next_ns;
+    getpeername(p->sink.io.fd, (struct sockaddr *)&from, &bytes);
+    int64_t wait_ns =
+        logins_try(&srv->logins, &from, weft_loop_now_ns(p->worker->shard.loop), &next_ns);
+    if (wait_ns > 0) {
+        snprintf(answer, sizeof answer, "Retry-After: %lld\r\n", (long long)whole_seconds(wait_ns));
+        http_answer(
+            p, 429, "text/plain; charset=utf-8", answer, weft_span_of("Too Many Requests\n"));
+        return;
+    }
+    if (!password_fits(srv, p->http)) {
+        log_failed_login(&from, next_ns);
         http_answer_text(p, 400, "Bad Request\n");
         return;
     }
+    logins_passed(&srv->logins, &from);
     snprintf(token, sizeof token, "%lld", (long long)shard_wall_s() + TOKEN_SECONDS);
-    mac_of(srv, token, mac);
+    mac_of(srv, weft_span_of(token), mac);
     snprintf(answer, sizeof answer, "{\"token\":\"%s.%s\"}\n", token, mac);
     http_answer(p, 200, "application/json", CONSOLE_HEADERS, weft_span_of(answer));
 }

@@ -9,6 +9,7 @@
  */
 #ifndef CAST_CASTWORKER_H
 #define CAST_CASTWORKER_H
+#include "server/logins.h"
 #include "session/shard.h"
 
 #include <semaphore.h>
@@ -43,6 +44,7 @@ struct server {
     char node_name[300];
     char admin_secret[257]; /* signs the console's tokens */
     bool admin_open;        /* admin.insecure: loopback only */
+    struct logins logins;   /* tries at admin.password */
     _Atomic uint64_t connections;
     _Atomic uint64_t rate; /* second << 32 | connections in it */
     _Atomic uint32_t draining_left;

@@ -142,10 +142,11 @@ static bool admit(struct worker *w)
     struct server *srv = w->server;
     const struct cast_client_options *o = &w->shard.cfg->client;
     if (o->connection_rate_limit > 0) {
-        uint64_t now = (uint64_t)(weft_loop_now_ns(w->shard.loop) / WEFT_SEC) << 32, seen, next;
+        uint64_t now_s = (uint64_t)(weft_loop_now_ns(w->shard.loop) / WEFT_SEC), seen, next;
         seen = atomic_load_explicit(&srv->rate, memory_order_relaxed); /* [mo:alone: a count] */
         do {
-            next = (seen >> 32 << 32) == now ? seen + 1 : now + 1;
+            /* A worker whose turn began in the second before counts on in this one. */
+            next = seen >> 32 >= now_s ? seen + 1 : (now_s << 32) + 1;
             if ((uint32_t)next > (uint64_t)o->connection_rate_limit)
                 return false;
             /* [mo:alone: a count] */

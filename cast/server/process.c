@@ -89,6 +89,7 @@ static void open_console(struct server *srv)
     else
         random_hex(srv->admin_secret, 64);
     srv->admin_open = cfg->admin.insecure;
+    logins_init(&srv->logins);
 }
 
 /* What one worker can come to hold at most: sockets are dealt out evenly, so twice the mean is out
@@ -269,6 +270,7 @@ static void server_end(struct server *srv)
         weft_loop_free(loop);
         free(w->buf);
     }
+    logins_fini(&srv->logins);
     sem_destroy(&srv->reloaded);
     close(srv->drained_fd);
     free(srv->workers);

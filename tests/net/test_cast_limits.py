@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """test_cast_limits.py - weftcast at its limits: counts, times, slow readers, descriptors, start, reload and end."""
+import http.client
 import json
 import os
 import shlex
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.parse
 
 from castserver import OPEN, Server, config
 from tap import Failed, case, check, check_eq, run
@@ -56,6 +58,53 @@ def connection_rate_limit():
             with Ws(s) as c:
                 return c.status == 101
         until("another second", again)
+
+
+def login(s, password, source="127.0.0.1"):
+    """(status, Retry-After or None, body) of a login from a loopback address."""
+    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=10, source_address=(source, 0))
+    c.request("POST", "/admin/auth", urllib.parse.urlencode({"password": password}))
+    r = c.getresponse()
+    answer = r.status, r.headers["Retry-After"], r.read().decode()
+    c.close()
+    return answer
+
+
+def console_config():
+    conf = config()
+    conf["admin"] = {"enabled": True, "password": "right & long"}
+    return conf
+
+
+@case
+def console_login_limit_of_an_address():
+    with Server(console_config()) as s:
+        for guess in ("", "right", "right & long ", "right & lonG", "x" * 3000):
+            check_eq(login(s, guess)[0], 400, f"a wrong one: {guess[:20]!r}")
+        for guess in ("wrong", "right & long"):
+            status, wait, body = login(s, guess)
+            check_eq((status, body), (429, "Too Many Requests\n"), f"past the limit: {guess}")
+            check(1 <= int(wait) <= 12, f"Retry-After: {wait}")
+        for _ in range(8):    # right ones are not counted
+            check_eq(login(s, "right & long", "127.0.0.2")[0], 200, "from elsewhere")
+        token = json.loads(login(s, "right & long", "127.0.0.2")[2])["token"]
+        status, _, _ = s.http("/admin/state", headers={"Authorization": f"token {token}"})
+        check_eq(status, 200, "a token is good where logins are refused")
+        lines = [json.loads(line) for line in s.output().splitlines() if "console login failed" in line]
+        check_eq([line["address"] for line in lines], ["127.0.0.1"] * 5, "lines in the log")
+        check_eq(["seconds" in line for line in lines], [False] * 4 + [True], "the last says for how long")
+
+
+@case
+def console_login_limit_of_all_addresses():
+    with Server(console_config()) as s:
+        began = time.monotonic()
+        statuses = [login(s, "wrong", f"127.0.1.{i}")[0] for i in range(1, 201)]
+        back = int(time.monotonic() - began) + 1    # a try comes back each second
+        check_eq(statuses[:50], [400] * 50, "the first tries")
+        check(50 <= statuses.count(400) <= 50 + back, f"{statuses.count(400)} let through")
+        check_eq(statuses.count(400) + statuses.count(429), 200, "all answered")
+        check_eq(s.output().count("console login failed"), statuses.count(400), "lines in the log")
 
 
 @case

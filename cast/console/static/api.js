@@ -6,7 +6,7 @@
 
 const TIMEOUT_MS = 6000, EVERY_MS = 1000, BACKOFF_MS = [1000, 2000, 4000, 8000, 15000];
 
-/** What went wrong: kind is "unreachable", "refused" (no or an old token), "invalid" (400) or "server". */
+/** What went wrong: kind is "unreachable", "refused" (no or an old token), "invalid" (400), "busy" (429) or "server". */
 export class Problem extends Error {
     constructor(kind, cause, remedy = "") {
         super(cause);
@@ -47,6 +47,10 @@ async function ask(path, options = {}) {
         clearTimeout(timer);
     }
     if (answer.status === 401) throw new Problem("refused", "The server asks for a login.");
+    if (answer.status === 429) {
+        const seconds = Number(answer.headers.get("Retry-After")) || 60;
+        throw new Problem("busy", "There were too many wrong passwords.", `Try again in ${seconds} s.`);
+    }
     if (answer.status === 400) throw new Problem("invalid", "The server did not take the request.");
     if (!answer.ok) throw new Problem("server", `The server answered with status ${answer.status}.`, "Its log says more.");
     try {

@@ -439,6 +439,17 @@ const cases = {
     await shows(page, '#status-text', 'Live');
     errors = errors.filter((e) => !/status of 40[01]/.test(e));    // the wrong password's
   },
+  async too_many_wrong_passwords() {
+    const page = await open(`http://${locked}/ui/`);
+    await page.route('**/admin/auth', (r) => r.fulfill({ status: 429, headers: { 'Retry-After': '7' }, body: 'Too Many Requests\n' }));
+    await page.fill('#login-secret', PASSWORD);
+    await page.keyboard.press('Enter');
+    await shows(page, '#login-problem', 'Try again in 7 s.');
+    await page.unroute('**/admin/auth');
+    await page.keyboard.press('Enter');
+    await shows(page, '#status-text', 'Live');
+    errors = errors.filter((e) => !/status of 429/.test(e));
+  },
   async an_ended_session_asks_again() {
     const page = await open(`http://${locked}/ui/`);
     await page.fill('#login-secret', PASSWORD);

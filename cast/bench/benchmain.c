@@ -181,7 +181,7 @@ static void drain(struct bench *b, uint64_t total)
 {
     uint64_t seen = 0;
     int64_t moved = wsclient_now_ns(), now = moved;
-    while (!interrupted && now - moved < DRAIN_LIMIT_NS) {
+    while (!interrupted && now - moved < DRAIN_LIMIT_NS && !publisher_failed(&b->publisher)) {
         struct sums s = look(b);
         if (s.deliveries >= total * (s.ready - s.gone))
             break;
@@ -206,7 +206,7 @@ static int run_fanout(struct bench *b)
     if (rc < 0)
         return fail(b, rc, "starting the publisher");
     for (int64_t now; (now = wsclient_now_ns()) < to && !interrupted;) {
-        if (atomic_load(&b->publisher.ended) && b->publisher.problem[0])
+        if (publisher_failed(&b->publisher))
             break;
         if (!begun && now >= from) {
             look_at_server(b, &b->server_from);
@@ -218,7 +218,7 @@ static int run_fanout(struct bench *b)
     }
     look_at_server(b, &b->server_to);
     b->from_ns = begun ? wsclient_now_ns() - b->from_ns : 0;
-    if (!b->publisher.problem[0])
+    if (!publisher_failed(&b->publisher))
         drain(b, total);
     publisher_end(&b->publisher);
     return b->publisher.problem[0] ? -EIO : 0;

@@ -15,6 +15,7 @@
 #include "bench/latency.h"
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 struct publisher {
     const struct bench_opts *opts;
@@ -24,7 +25,7 @@ struct publisher {
     uint64_t total; // messages to publish
     _Atomic uint64_t sent, answered;
     _Atomic bool stop, ended;
-    char problem[200];   // why it ended early; empty when it did not
+    char problem[200];   // why it ended early; empty when it did not. The thread's until ended
     struct latency late; // of the generator itself: sent minus intended
 };
 
@@ -33,6 +34,11 @@ struct publisher {
 int publisher_open(struct publisher *p, const struct bench_opts *opts);
 /** publisher_start - publish `total` messages from start_ns on. Returns 0 or a negative errno. */
 int publisher_start(struct publisher *p, int64_t start_ns, uint64_t total);
+/** publisher_failed - whether it has ended early; p->problem says why. While it runs: no. */
+static inline bool publisher_failed(const struct publisher *p)
+{
+    return atomic_load(&p->ended) && p->problem[0];
+}
 /** publisher_end - stop it if it has not ended, join, close. */
 void publisher_end(struct publisher *p);
 #endif

@@ -169,6 +169,7 @@ struct cast_config {
     } prometheus, health, init;
     struct {
         char *name;
+        int64_t info_metrics_aggregate_interval_ns;
     } node;
     struct {
         int64_t timeout_ns;

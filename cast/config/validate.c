@@ -236,6 +236,7 @@ static int check_not_negative(struct cast_loader *l)
         {"client.history_max_publication_limit", c->history_max_publication_limit},
         {"client.recovery_max_publication_limit", c->recovery_max_publication_limit},
         {"websocket.message_size_limit", l->cfg->websocket.message_size_limit},
+        {"node.info_metrics_aggregate_interval", l->cfg->node.info_metrics_aggregate_interval_ns},
         {"shutdown.timeout", l->cfg->shutdown.timeout_ns},
         {"weftcast.shards", l->cfg->weftcast.shards},
         {"weftcast.send_window", l->cfg->weftcast.send_window_ns},
@@ -283,6 +284,8 @@ static int check_clients(struct cast_loader *l)
     fill_default("client.channel_position_check_delay", &c->channel_position_check_delay_ns);
     fill_default("client.channel_limit", &c->channel_limit);
     fill_default("client.queue_max_size", &c->queue_max_size);
+    fill_default(
+        "node.info_metrics_aggregate_interval", &l->cfg->node.info_metrics_aggregate_interval_ns);
     fill_default("websocket.message_size_limit", &l->cfg->websocket.message_size_limit);
     CHECK_OR_FAIL(c->ping_interval_ns < 0 || c->ping_interval_ns > c->pong_timeout_ns,
         "client.ping_interval (%s) must be greater than client.pong_timeout (%s)",

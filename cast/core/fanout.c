@@ -47,8 +47,9 @@ struct outlet *outlet_ref(struct outlet *o)
 
 void outlet_unref(struct outlet *o)
 {
+    /* [mo:outlet-refs] */
     if (!o || atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
-        return; /* [mo:outlet-refs] */
+        return;
     assert(o->count == 0 && !o->due && !o->waiting);
     tlog_unref(o->log);
     free(o->subs);

@@ -24,8 +24,9 @@ struct present_user {
 
 static void one_unref(struct present_one *e)
 {
+    /* [mo:present-refs] */
     if (atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
-        return; /* [mo:present-refs] */
+        return;
     cinfo_unref(e->cinfo);
     free(e);
 }

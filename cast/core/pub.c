@@ -32,7 +32,7 @@ struct cinfo *cinfo_new(struct weft_span user, struct weft_span client, struct w
 
 struct cinfo *cinfo_ref(struct cinfo *c)
 {
-    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed); /* [mo:alone: we hold one] */
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed); /* [mo:pub-refs] */
     return c;
 }
 
@@ -69,7 +69,7 @@ struct pub *pub_new(struct weft_span data, struct cinfo *cinfo, struct weft_span
 
 struct pub *pub_ref(struct pub *p)
 {
-    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed); /* [mo:alone: we hold one] */
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed); /* [mo:pub-refs] */
     return p;
 }
 

@@ -36,7 +36,7 @@ static struct tchunk *chunk_new(uint64_t base, uint32_t cap)
 
 static struct tchunk *chunk_ref(struct tchunk *c)
 {
-    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed); /* [mo:alone: we hold one] */
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed); /* [mo:tlog-refs] */
     return c;
 }
 
@@ -71,14 +71,15 @@ struct tlog *tlog_new(int64_t now_ms)
 
 struct tlog *tlog_ref(struct tlog *log)
 {
-    atomic_fetch_add_explicit(&log->refs, 1, memory_order_relaxed); /* [mo:alone: we hold one] */
+    atomic_fetch_add_explicit(&log->refs, 1, memory_order_relaxed); /* [mo:tlog-refs] */
     return log;
 }
 
 void tlog_unref(struct tlog *log)
 {
+    /* [mo:tlog-refs] */
     if (!log || atomic_fetch_sub_explicit(&log->refs, 1, memory_order_acq_rel) != 1)
-        return; /* [mo:tlog-refs] */
+        return;
     chunk_unref(log->tail);
     free(log);
 }

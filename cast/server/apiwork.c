@@ -383,9 +383,16 @@ static void info_done(struct sweep *s)
         .num_channels = (uint32_t)t.channels,
         .num_subs = (uint32_t)t.subs,
         .uptime_s = (uint32_t)up_s};
+    struct node_snapshot *last = node_metrics_last(&srv->node_metrics);
+    if (last) {
+        node.metrics_interval_s = last->interval_s;
+        node.metrics = last->items;
+        node.metric_count = last->count;
+    }
     api_item_open(k);
     cast_api_put_info(&k->out, &node, 1);
     api_item_close(k);
+    node_snapshot_unref(last);
 }
 
 void api_work(struct api_call *k, struct api_item *item)

@@ -10,6 +10,7 @@
 #ifndef CAST_CASTWORKER_H
 #define CAST_CASTWORKER_H
 #include "server/logins.h"
+#include "server/nodemetrics.h"
 #include "session/shard.h"
 
 #include <semaphore.h>
@@ -45,6 +46,7 @@ struct server {
     char admin_secret[257]; /* signs the console's tokens */
     bool admin_open;        /* admin.insecure: loopback only */
     struct logins logins;   /* tries at admin.password */
+    struct node_metrics node_metrics;
     _Atomic uint64_t connections;
     _Atomic uint64_t rate; /* second << 32 | connections in it */
     _Atomic uint32_t draining_left;

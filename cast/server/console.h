@@ -20,8 +20,8 @@
  *        request carried a good token, or needs none. login: a password is set. websocket: where
  *        the subscribe pane connects.
  *   POST /admin/auth    form body "password=…"; 200 {"token":"…"}; 400 for a wrong one, and after
- *        too many of those (logins.h) 429 with Retry-After, whatever the password. The token is good
- *        for a day; send it as "Authorization: token …".
+ *        too many of those (logins.h) 429 with Retry-After, whatever the password. The token is
+ *        good for a day; send it as "Authorization: token …".
  *   POST /admin/api     server API commands as POST /api takes them, {"method":…,"params":{…}};
  *        answers as there. 401 without authorization.
  *   GET  /admin/state   what is going on; 401 without authorization. Query: pattern (a glob for

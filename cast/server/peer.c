@@ -166,7 +166,8 @@ void peer_sink_failed(struct sink *s, enum sink_failure why)
 
 void peers_check_drained(struct worker *w)
 {
-    if (!w->shard.draining || w->drained || w->peers)
+    bool asking = w->index == 0 && w->server->node_metrics.sweeping;
+    if (!w->shard.draining || w->drained || w->peers || asking)
         return;
     w->drained = true;
     if (atomic_fetch_sub(&w->server->draining_left, 1) == 1) {

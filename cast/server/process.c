@@ -50,9 +50,16 @@ static void worker_reload(weft_loop *loop, weft_loop_msg *msg)
 static void worker_drain(weft_loop *loop, weft_loop_msg *msg)
 {
     struct worker *w = WEFT_LOOP_OWNER(msg, struct worker, drain_msg);
-    if (w->index == 0)
+    if (w->index == 0) {
         listen_stop(w->server);
+        node_metrics_stop(&w->server->node_metrics);
+    }
     peers_drain(w);
+}
+
+static void metrics_swept(struct shard *s)
+{
+    peers_check_drained(worker_of(s));
 }
 
 /* ---- start ---- */
@@ -271,6 +278,7 @@ static void server_end(struct server *srv)
         free(w->buf);
     }
     logins_fini(&srv->logins);
+    node_metrics_fini(&srv->node_metrics);
     sem_destroy(&srv->reloaded);
     close(srv->drained_fd);
     free(srv->workers);
@@ -302,6 +310,7 @@ int cast_serve(const struct cast_config *cfg)
     if (rc < 0)
         return fatal("error preparing event loops", rc);
     open_console(&srv);
+    node_metrics_start(&srv.node_metrics, srv.shards[0], metrics_swept);
     if (listen_start(&srv) < 0)
         return 1;
     rc = workers_start(&srv);

@@ -78,6 +78,31 @@ void totals_sum(const struct sweep *s, struct totals *ret)
     ret->users += ret->anonymous;
 }
 
+static void subtract(void *from, const void *what, size_t bytes)
+{
+    uint64_t *a = from;
+    const uint64_t *b = what;
+    for (size_t i = 0; i < bytes / sizeof *a; i++)
+        a[i] -= b[i];
+}
+
+void totals_since(const struct totals *now, const struct totals *before, struct totals *ret)
+{
+    *ret = *now;
+    subtract(&ret->n, &before->n, sizeof ret->n);
+    subtract(&ret->home, &before->home, sizeof ret->home);
+    subtract(&ret->fan, &before->fan, sizeof ret->fan);
+    ret->bytes_sent -= before->bytes_sent;
+    ret->sends -= before->sends;
+    ret->sends_blocked -= before->sends_blocked;
+    ret->accepted_sockets -= before->accepted_sockets;
+    ret->loop_turns -= before->loop_turns;
+    for (int i = 0; i < SHARD_CODES; i++)
+        for (int k = 0; k < SHARD_CODES && before->closes[k].code; k++)
+            if (before->closes[k].code == ret->closes[i].code)
+                ret->closes[i].count -= before->closes[k].count;
+}
+
 /* ---- channels ---- */
 
 struct channel_list {

@@ -18,6 +18,8 @@ struct totals *totals_make(struct shard *s);
 /** Adds the parts up, on the shard that asked. Users that are connected to several shards count
  * once in each, but for the anonymous one. */
 void totals_sum(const struct sweep *s, struct totals *ret);
+/** What happened in between: counters less those of before, gauges as they are now. */
+void totals_since(const struct totals *now, const struct totals *before, struct totals *ret);
 
 /** A channel with subscribers, in a list that is one block of memory. */
 struct channel_count {

@@ -120,6 +120,38 @@ def churn_of_subscriptions():
         check("\nweftcast_topics 0\n" in text, "no channel is left in memory")
 
 
+def node(s):
+    return json.loads(s.api("info", {})[1])["result"]["nodes"][0]
+
+
+@case
+def info_has_the_numbers_of_the_last_interval():
+    with Server(four()) as s:
+        metrics = node(s)["metrics"]
+        check_eq(metrics["interval"], 60, "the default, from the start on")
+        check_eq(metrics["items"]["centrifugo.node.num_clients"], 0, "nothing has happened")
+        check_eq(metrics["items"]["centrifugo.node.messages_received_count.type.publication"], 0, "nothing has happened")
+        check(all(name.startswith("centrifugo.") for name in metrics["items"]), "only Centrifugo's own names")
+    conf = four()
+    conf["node"] = {"info_metrics_aggregate_interval": "100ms"}
+    with Server(conf) as s, Ws(s) as c:
+        c.connect()
+
+        def item(name):
+            return node(s)["metrics"]["items"].get(f"centrifugo.{name}")
+        until("a gauge is as it is", lambda: item("node.num_clients") == 1)
+        until("a counter is of one interval", lambda: item("client.connections_accepted.transport.websocket") == 0)
+
+        def published():
+            s.api("publish", {"channel": "ch", "data": {}})
+            return item("node.messages_received_count.type.publication") > 0
+        until("publications count", published)
+        until("and only in their interval", lambda: item("node.messages_received_count.type.publication") == 0)
+        s.api("disconnect", {"user": ""})
+        until("ends by code appear", lambda: item("client.num_server_disconnects.code.3503") is not None)
+        check_eq(node(s)["metrics"]["interval"], 0.1, "interval")
+
+
 @case
 def requests_about_a_user_reach_all_shards():
     with Server(four()) as s:

@@ -25,6 +25,13 @@ void weft__futex_wake(_Atomic uint32_t *word, int count)
     weft__syscall(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
 }
 
+int64_t weft__wall_s(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+    return ts.tv_sec;
+}
+
 int64_t weft__clock_ns(void)
 {
     struct timespec ts;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * futex.h - how an OS thread of the runtime sleeps and is woken, and the clock it sleeps by: the
- * seam for park and clock.
+ * seam for park and clock, and for I/O.
  *
  * Raw system calls with no errno: a fiber's errno must not change because the runtime slept, and a
  * thread-local must not be touched around a park. Everything here is process-private.
@@ -18,6 +18,9 @@ void weft__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout
 void weft__futex_wake(_Atomic uint32_t *word, int count);
 /** CLOCK_MONOTONIC, nanoseconds. */
 int64_t weft__clock_ns(void);
-/** Raw system call: the kernel's answer as it is (negative errno), errno untouched. */
+/** Seconds since 1970, for people (an HTTP date); a tick behind at most. */
+int64_t weft__wall_s(void);
+/** Raw system call: the kernel's answer as it is (negative errno), errno untouched. The seam of
+ * I/O; io/seam.h tells what passes it and what does not. */
 long weft__syscall(long number, long a, long b, long c, long d, long e, long f);
 #endif

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 
 #include "base/atomic.h"
 #include "base/futex.h"
@@ -17,7 +18,7 @@ uint64_t weft__rand_seed(void)
     const char *env = getenv("WEFT_SEED");
     if (env)
         s = strtoull(env, NULL, 0);
-    else if (getrandom(&s, sizeof s, GRND_NONBLOCK) != sizeof s)
+    else if (weft__syscall(SYS_getrandom, (long)&s, sizeof s, GRND_NONBLOCK, 0, 0, 0) != sizeof s)
         s = (uint64_t)weft__clock_ns();
     if (s == 0)
         s = 1;

@@ -12,8 +12,8 @@
  *     detached        born_detached     exit_detached
  */
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include <weft/fiber.h>
 
@@ -120,7 +120,7 @@ void weft_yield(void)
     weft__yield();
     weft__leave();
     if (f->flags & WEFT__F_THREAD)
-        sched_yield();
+        weft__syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 }
 
 /* A plain thread sleeps by itself: nobody may be running timers. weft__park's protocol with a time

@@ -20,14 +20,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <liburing.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "base/futex.h"
+#include "io/seam.h"
+#include "io/uring.h"
 
 enum { ENTRIES = 256 };
 
@@ -44,7 +42,7 @@ static void push(struct weft__file_req *r)
         r->next = old;
     while (!at_cas(&pending, &old, r));
     if (!old)
-        weft__syscall(SYS_write, event_fd, (long)&one, sizeof one, 0, 0, 0);
+        weft__sys_write(event_fd, &one, sizeof one);
 }
 
 void weft__file_uring_submit(struct weft__job *j)
@@ -62,14 +60,14 @@ void weft__file_uring_cancel(struct weft__job *j)
     uint64_t one = 1;
     at_store(&r->cancel, true);
     at_store(&cancels_wanted, 1);
-    weft__syscall(SYS_write, event_fd, (long)&one, sizeof one, 0, 0, 0);
+    weft__sys_write(event_fd, &one, sizeof one);
 }
 
 static struct io_uring_sqe *sqe_get(void)
 {
     struct io_uring_sqe *sqe;
     while (!(sqe = io_uring_get_sqe(&ring)))
-        io_uring_submit(&ring);
+        weft__uring_submit(&ring);
     return sqe;
 }
 
@@ -161,10 +159,10 @@ static void *file_main(void *arg)
     weft__service_thread(1);
     arm_event();
     for (;;) {
-        int rc = io_uring_submit_and_wait(&ring, 1);
+        int rc = weft__uring_submit_and_wait(&ring, NULL);
         if (rc < 0 && rc != -EINTR)
             continue;
-        while (io_uring_peek_cqe(&ring, &cqe) == 0) {
+        while ((cqe = weft__uring_peek(&ring))) {
             void *data = io_uring_cqe_get_data(cqe);
             long result = cqe->res;
             io_uring_cqe_seen(&ring, cqe);
@@ -190,13 +188,14 @@ int weft__file_uring_start(void)
     pthread_t t;
     pthread_attr_t attr;
     sigset_t all, before;
-    int rc = io_uring_queue_init(ENTRIES, &ring, 0);
+    struct io_uring_params p = {0};
+    int rc = weft__uring_open(&ring, ENTRIES, &p);
     if (rc < 0)
         return rc;
-    event_fd = eventfd(0, EFD_CLOEXEC);
+    event_fd = weft__sys_eventfd(0, EFD_CLOEXEC);
     if (event_fd < 0) {
-        io_uring_queue_exit(&ring);
-        return -errno;
+        weft__uring_close(&ring);
+        return event_fd;
     }
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -206,8 +205,8 @@ int weft__file_uring_start(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     if (rc != 0) {
-        io_uring_queue_exit(&ring);
-        close(event_fd);
+        weft__uring_close(&ring);
+        weft__sys_close(event_fd);
     }
     return -rc;
 }

@@ -44,10 +44,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 #include "base/alloc.h"
 #include "base/futex.h"
 #include "io/loop_impl.h"
+#include "io/seam.h"
 
 static _Thread_local weft_loop *self;
 
@@ -169,7 +169,7 @@ void weft_loop_io_close(weft_loop *loop, weft_loop_io *io)
         return;
     loop->backend->drop(loop, io, true);
     weft__loop_io_erase(loop, io);
-    close(io->fd);
+    weft__sys_close(io->fd);
     loop->fds_freed = true;
 }
 
@@ -215,7 +215,7 @@ static void deliver_messages(weft_loop *loop, bool all)
         if (!m && !all)
             return;
         if (!m) {
-            sched_yield();
+            weft__sys_yield();
             continue;
         }
         bool end = m == last || (last == &q->stub && q->head == &q->stub);
@@ -519,9 +519,9 @@ int weft_loop_new(const weft_loop_opts *opts, weft_loop **ret_loop)
     loop->deferred_end = &loop->deferred;
     loop->now_ns = weft__clock_ns();
     weft__loop_wheel_init(&loop->wheel, loop->now_ns);
-    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop->wake_fd = weft__sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->wake_fd < 0) {
-        rc = -errno;
+        rc = loop->wake_fd;
         goto free_loop;
     }
     rc = take_opts(loop, opts);
@@ -530,7 +530,7 @@ int weft_loop_new(const weft_loop_opts *opts, weft_loop **ret_loop)
     *ret_loop = loop;
     return 0;
 close_wake:
-    close(loop->wake_fd);
+    weft__sys_close(loop->wake_fd);
 free_loop:
     weft__free(loop);
     return rc;
@@ -545,7 +545,7 @@ void weft_loop_free(weft_loop *loop)
     weft__loop_listeners_free(loop);
     weft__loop_batch_close(loop);
     loop->backend->close(loop);
-    close(loop->wake_fd);
+    weft__sys_close(loop->wake_fd);
     for (uint32_t i = 0; i < loop->chunk_count; i++)
         weft__free(loop->chunks[i]);
     weft__free(loop->chunks);

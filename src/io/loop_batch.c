@@ -15,9 +15,9 @@
  * The ring is made by the first batch that is worth it; where it cannot be made, sends go one by
  * one. Only the loop's thread calls in here.
  */
-#include <liburing.h>
 #include "base/alloc.h"
 #include "io/loop_impl.h"
+#include "io/uring.h"
 
 enum { SUBMITTED_AT_ONCE = 128, WORTH_A_RING = 4, PREFETCH = 4 };
 #define LONGEST_SEND ((size_t)1 << 30) /* a request's length has 32 bits; a short send is allowed */
@@ -28,7 +28,7 @@ static struct io_uring *open_ring(weft_loop *loop)
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL};
     struct io_uring *ring = weft__alloc(sizeof *ring);
     loop->batch_tried = true;
-    if (ring && io_uring_queue_init_params(SUBMITTED_AT_ONCE, ring, &p) == 0)
+    if (ring && weft__uring_open(ring, SUBMITTED_AT_ONCE, &p) == 0)
         return loop->batch_ring = ring;
     weft__free(ring);
     return NULL;
@@ -38,7 +38,7 @@ void weft__loop_batch_close(weft_loop *loop)
 {
     if (!loop->batch_ring)
         return;
-    io_uring_queue_exit(loop->batch_ring);
+    weft__uring_close(loop->batch_ring);
     weft__free(loop->batch_ring);
     loop->batch_ring = NULL;
 }
@@ -91,7 +91,7 @@ static size_t send_by_ring(
     }
     /* Interrupted or short of memory, the kernel takes the rest on the next try. */
     for (size_t left = count; left > 0;) {
-        int n = io_uring_submit(ring);
+        int n = weft__uring_submit(ring);
         WEFT_CHECK(n >= 0 || n == -EINTR || n == -EAGAIN || n == -ENOMEM || n == -EBUSY);
         left -= n > 0 ? (size_t)n : 0;
     }

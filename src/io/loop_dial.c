@@ -13,17 +13,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
-#include <unistd.h>
 #include "io/loop_impl.h"
+#include "io/seam.h"
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
-
-static int set_int(int fd, int level, int name, int value)
-{
-    return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
-}
 
 static int bind_source(int fd, const char *source)
 {
@@ -37,9 +32,9 @@ static int bind_source(int fd, const char *source)
     strcat(strcat(strcat(text, v6 ? "[" : ""), source), v6 ? "]:0" : ":0");
     int rc = weft__loop_addr_parse(&addr, text, false);
     if (rc == 0)
-        rc = set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-    if (rc == 0 && bind(fd, (struct sockaddr *)&addr.sa, addr.len) < 0)
-        rc = -errno;
+        rc = weft__sys_set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (rc == 0)
+        rc = weft__sys_bind(fd, &addr.sa, addr.len);
     return rc;
 }
 
@@ -47,11 +42,11 @@ static int prepare(int fd, int family, const weft_loop_dial_opts *o)
 {
     int rc = 0;
     if (family != AF_UNIX && o->nodelay)
-        rc = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        rc = weft__sys_set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (rc == 0 && o->sndbuf_bytes > 0)
-        rc = set_int(fd, SOL_SOCKET, SO_SNDBUF, o->sndbuf_bytes);
+        rc = weft__sys_set_int(fd, SOL_SOCKET, SO_SNDBUF, o->sndbuf_bytes);
     if (rc == 0 && o->rcvbuf_bytes > 0)
-        rc = set_int(fd, SOL_SOCKET, SO_RCVBUF, o->rcvbuf_bytes);
+        rc = weft__sys_set_int(fd, SOL_SOCKET, SO_RCVBUF, o->rcvbuf_bytes);
     if (rc == 0 && family != AF_UNIX && o->source)
         rc = bind_source(fd, o->source);
     return rc;
@@ -70,20 +65,22 @@ int weft_loop_dial(const char *address, const weft_loop_dial_opts *opts)
         return rc;
     if (addr.any)
         return -EINVAL;
-    int fd = socket(addr.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = weft__sys_socket(addr.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
-        return -errno;
+        return fd;
     rc = prepare(fd, addr.sa.ss_family, &o);
-    if (rc == 0 && connect(fd, (struct sockaddr *)&addr.sa, addr.len) < 0 && errno != EINPROGRESS)
-        rc = -errno;
-    if (rc < 0)
-        close(fd);
-    return rc < 0 ? rc : fd;
+    if (rc == 0)
+        rc = weft__sys_connect(fd, &addr.sa, addr.len);
+    if (rc == 0 || rc == -EINPROGRESS)
+        return fd;
+    weft__sys_close(fd);
+    return rc;
 }
 
 int weft_loop_dial_result(int fd)
 {
     int err = 0;
     socklen_t len = sizeof err;
-    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? -errno : -err;
+    int rc = weft__sys_getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
+    return rc < 0 ? rc : -err;
 }

@@ -18,9 +18,9 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <time.h>
-#include <unistd.h>
 #include "base/alloc.h"
 #include "io/loop_impl.h"
+#include "io/seam.h"
 
 #define WAKE_TOKEN UINT64_MAX
 
@@ -36,28 +36,28 @@ static int epoll_open(weft_loop *loop)
     struct state *st = weft__alloc(sizeof *st + loop->batch * sizeof st->events[0]);
     if (!st)
         return -ENOMEM;
-    *st = (struct state){.fd = epoll_create1(EPOLL_CLOEXEC)};
-    if (st->fd < 0)
-        goto fail;
+    *st = (struct state){.fd = weft__sys_epoll_create()};
     struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE_TOKEN};
-    if (epoll_ctl(st->fd, EPOLL_CTL_ADD, loop->wake_fd, &ev) < 0)
+    int rc = st->fd;
+    if (rc >= 0)
+        rc = weft__sys_epoll_ctl(st->fd, EPOLL_CTL_ADD, loop->wake_fd, &ev);
+    if (rc < 0)
         goto fail;
     loop->state = st;
     if (!loop->note[0])
         snprintf(loop->note, sizeof loop->note, "epoll, the only back end asked");
     return 0;
-fail:;
-    int err = -errno;
+fail:
     if (st->fd >= 0)
-        close(st->fd);
+        weft__sys_close(st->fd);
     weft__free(st);
-    return err;
+    return rc;
 }
 
 static void epoll_close(weft_loop *loop)
 {
     struct state *st = loop->state;
-    close(st->fd);
+    weft__sys_close(st->fd);
     weft__free(st);
 }
 
@@ -74,10 +74,10 @@ static int control(weft_loop *loop, weft_loop_io *io, int op, unsigned bits)
         ev.events |= EPOLLIN | EPOLLRDHUP;
     if (bits & WEFT_LOOP_WRITE)
         ev.events |= EPOLLOUT;
-    if (epoll_ctl(st->fd, op, io->fd, &ev) < 0)
-        return -errno;
-    io->armed = (uint8_t)bits;
-    return 0;
+    int rc = weft__sys_epoll_ctl(st->fd, op, io->fd, &ev);
+    if (rc == 0)
+        io->armed = (uint8_t)bits;
+    return rc;
 }
 
 static int epoll_watch(weft_loop *loop, weft_loop_io *io)
@@ -99,8 +99,8 @@ static int epoll_change(weft_loop *loop, weft_loop_io *io, unsigned before)
 static void epoll_drop(weft_loop *loop, weft_loop_io *io, bool closing)
 {
     struct state *st = loop->state;
-    if (!closing)
-        epoll_ctl(st->fd, EPOLL_CTL_DEL, io->fd, NULL); /* -EBADF if it was closed already: fine */
+    if (!closing) /* -EBADF if it was closed already: fine */
+        weft__sys_epoll_ctl(st->fd, EPOLL_CTL_DEL, io->fd, NULL);
 }
 
 static int epoll_accept_start(weft_loop *loop, weft_loop_io *io)
@@ -127,13 +127,13 @@ static int wait_once(struct state *st, int max, int64_t timeout_ns)
 {
     if (timeout_ns > 0 && !st->no_pwait2) {
         struct timespec ts = {timeout_ns / WEFT_SEC, timeout_ns % WEFT_SEC};
-        int n = epoll_pwait2(st->fd, st->events, max, &ts, NULL);
-        if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+        int n = weft__sys_epoll_wait(st->fd, st->events, max, &ts);
+        if (n != -ENOSYS && n != -EPERM)
             return n;
         st->no_pwait2 = true;
     }
     int64_t ms = timeout_ns < 0 ? -1 : (timeout_ns + WEFT_MS - 1) / WEFT_MS;
-    return epoll_wait(st->fd, st->events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
+    return weft__sys_epoll_wait_ms(st->fd, st->events, max, ms > INT32_MAX ? INT32_MAX : (int)ms);
 }
 
 static int epoll_wait_turn(weft_loop *loop, int64_t timeout_ns)
@@ -141,7 +141,7 @@ static int epoll_wait_turn(weft_loop *loop, int64_t timeout_ns)
     struct state *st = loop->state;
     int n = wait_once(st, (int)loop->batch, timeout_ns);
     st->ready = n < 0 ? 0 : n;
-    return n < 0 && errno != EINTR ? -errno : 0;
+    return n < 0 && n != -EINTR ? n : 0;
 }
 
 static unsigned from_epoll(uint32_t e)

@@ -22,12 +22,10 @@
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
-#include <fcntl.h>
 #include "base/alloc.h"
 #include "io/loop_impl.h"
+#include "io/seam.h"
 
 #define RETRY_NS (100 * WEFT_MS)
 #define ACCEPTS_A_CALL 64
@@ -129,15 +127,14 @@ void weft__loop_accept_failed(weft_loop *loop, weft_loop_io *io, int err)
 void weft__loop_accept_ready(weft_loop *loop, weft_loop_io *io, unsigned events)
 {
     for (int i = 0; i < ACCEPTS_A_CALL; i++) {
-        int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = weft__sys_accept(io->fd, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            int err = -errno;
-            if (is_of_connection(err))
+            if (is_of_connection(fd))
                 continue;
-            if (err == -EAGAIN)
+            if (fd == -EAGAIN)
                 set_starved(loop, listener_of(io), false);
             else
-                starve(loop, listener_of(io), err);
+                starve(loop, listener_of(io), fd);
             return;
         }
         weft__loop_accepted(loop, io, fd);
@@ -167,31 +164,25 @@ void weft__loop_listeners_turn_end(weft_loop *loop)
 
 /* ---- the socket ---- */
 
-static int set_int(int fd, int level, int name, int value)
-{
-    return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
-}
-
 static int apply_opts(int fd, const struct loop_addr *addr, const weft_loop_listen_opts *o)
 {
     int rc = 0, family = addr->sa.ss_family;
     if (family != AF_UNIX) {
-        rc = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        rc = weft__sys_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
         if (rc == 0 && o->reuseport)
-            rc = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+            rc = weft__sys_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
         if (rc == 0 && family == AF_INET6)
-            rc = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, o->ipv6only && !addr->any);
+            rc = weft__sys_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, o->ipv6only && !addr->any);
         if (rc == 0 && o->nodelay)
-            rc = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+            rc = weft__sys_set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
         if (rc == 0 && o->defer_accept_s > 0)
-            rc = set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, o->defer_accept_s);
-        if (rc == 0 && o->congestion &&
-            setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, o->congestion,
-                (socklen_t)strlen(o->congestion)) < 0)
-            rc = -errno;
+            rc = weft__sys_set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, o->defer_accept_s);
+        if (rc == 0 && o->congestion)
+            rc = weft__sys_setsockopt(
+                fd, IPPROTO_TCP, TCP_CONGESTION, o->congestion, (socklen_t)strlen(o->congestion));
     }
     if (rc == 0 && o->sndbuf_bytes > 0)
-        rc = set_int(fd, SOL_SOCKET, SO_SNDBUF, o->sndbuf_bytes);
+        rc = weft__sys_set_int(fd, SOL_SOCKET, SO_SNDBUF, o->sndbuf_bytes);
     return rc;
 }
 
@@ -205,39 +196,36 @@ static const char *file_of(const struct loop_addr *addr)
 /* True if the socket file is there and nobody listens on it: left by a process that died. */
 static bool is_left_over(const struct loop_addr *addr)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = weft__sys_socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return false;
-    bool refused =
-        connect(fd, (const struct sockaddr *)&addr->sa, addr->len) < 0 && errno == ECONNREFUSED;
-    close(fd);
+    bool refused = weft__sys_connect(fd, &addr->sa, addr->len) == -ECONNREFUSED;
+    weft__sys_close(fd);
     return refused;
 }
 
 static int bind_to(int fd, const struct loop_addr *addr)
 {
-    if (bind(fd, (const struct sockaddr *)&addr->sa, addr->len) == 0)
-        return 0;
-    int err = -errno;
+    int rc = weft__sys_bind(fd, &addr->sa, addr->len);
     const char *file = file_of(addr);
-    if (err != -EADDRINUSE || !file || !is_left_over(addr) || unlink(file) < 0)
-        return err;
-    return bind(fd, (const struct sockaddr *)&addr->sa, addr->len) < 0 ? -errno : 0;
+    if (rc != -EADDRINUSE || !file || !is_left_over(addr) || weft__sys_unlink(file) < 0)
+        return rc;
+    return weft__sys_bind(fd, &addr->sa, addr->len);
 }
 
 static int open_socket(struct loop_addr *addr)
 {
     int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    int fd = socket(addr->sa.ss_family, type, 0);
-    if (fd < 0 && errno == EAFNOSUPPORT && addr->any) {
+    int fd = weft__sys_socket(addr->sa.ss_family, type);
+    if (fd == -EAFNOSUPPORT && addr->any) {
         /* No IPv6 on this machine: all addresses are those of IPv4. */
         struct sockaddr_in in = {
             .sin_family = AF_INET, .sin_port = ((struct sockaddr_in6 *)&addr->sa)->sin6_port};
         memcpy(&addr->sa, &in, sizeof in);
         addr->len = sizeof in;
-        fd = socket(AF_INET, type, 0);
+        fd = weft__sys_socket(AF_INET, type);
     }
-    return fd < 0 ? -errno : fd;
+    return fd;
 }
 
 static int open_listening(struct loop_addr *addr, const weft_loop_listen_opts *o)
@@ -249,19 +237,19 @@ static int open_listening(struct loop_addr *addr, const weft_loop_listen_opts *o
     if (rc == 0)
         rc = bind_to(fd, addr);
     if (rc < 0) {
-        close(fd);
+        weft__sys_close(fd);
         return rc;
     }
     const char *file = file_of(addr);
-    if (file && o->unix_mode && chmod(file, (mode_t)o->unix_mode) < 0)
-        rc = -errno;
-    if (rc == 0 && listen(fd, o->backlog > 0 ? o->backlog : 4096) < 0)
-        rc = -errno;
+    if (file && o->unix_mode)
+        rc = weft__sys_chmod(file, (mode_t)o->unix_mode);
+    if (rc == 0)
+        rc = weft__sys_listen(fd, o->backlog > 0 ? o->backlog : 4096);
     if (rc == 0)
         return fd;
-    close(fd);
+    weft__sys_close(fd);
     if (file)
-        unlink(file);
+        weft__sys_unlink(file);
     return rc;
 }
 
@@ -297,7 +285,7 @@ static int remember_file(weft_loop_listener *l, const struct loop_addr *addr)
 {
     const char *file = file_of(addr);
     struct stat st;
-    if (!file || stat(file, &st) < 0)
+    if (!file || weft__sys_stat(file, &st) < 0)
         return 0;
     l->path = weft__strdup(file);
     if (!l->path)
@@ -325,7 +313,7 @@ int weft_loop_listen(weft_loop *loop, const char *address, const weft_loop_liste
     weft_loop_listener *l;
     rc = start_listener(loop, fd, fn, arg, &l);
     if (rc < 0) {
-        close(fd);
+        weft__sys_close(fd);
         goto unlink_file;
     }
     rc = remember_file(l, &addr);
@@ -337,7 +325,7 @@ int weft_loop_listen(weft_loop *loop, const char *address, const weft_loop_liste
     return 0;
 unlink_file:
     if (file_of(&addr))
-        unlink(file_of(&addr));
+        weft__sys_unlink(file_of(&addr));
     return rc;
 }
 
@@ -346,13 +334,15 @@ int weft_loop_listen_fd(
 {
     int listening = 0;
     socklen_t len = sizeof listening;
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0)
-        return -errno;
-    if (!listening)
-        return -EINVAL;
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-        return -errno;
+    int rc = weft__sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
+    if (rc == 0 && !listening)
+        rc = -EINVAL;
+    if (rc == 0)
+        rc = weft__sys_fcntl(fd, F_GETFL, 0);
+    if (rc >= 0)
+        rc = weft__sys_fcntl(fd, F_SETFL, rc | O_NONBLOCK);
+    if (rc < 0)
+        return rc;
     return start_listener(loop, fd, fn, arg, ret_listener);
 }
 
@@ -381,8 +371,9 @@ static void close_socket(weft_loop *loop, weft_loop_listener *l)
     weft_loop_timer_stop(loop, &l->retry);
     link_remove(&l->link);
     weft_loop_io_close(loop, &l->io);
-    if (l->path && stat(l->path, &st) == 0 && st.st_dev == l->path_dev && st.st_ino == l->path_ino)
-        unlink(l->path);
+    if (l->path && weft__sys_stat(l->path, &st) == 0 && st.st_dev == l->path_dev &&
+        st.st_ino == l->path_ino)
+        weft__sys_unlink(l->path);
     weft__free(l->path);
 }
 
@@ -405,7 +396,8 @@ void weft__loop_listeners_free(weft_loop *loop)
 int weft_loop_listener_address(const weft_loop_listener *listener, char *buf, size_t bytes)
 {
     struct loop_addr addr = {.len = sizeof addr.sa};
-    if (getsockname(listener->io.fd, (struct sockaddr *)&addr.sa, &addr.len) < 0)
-        return -errno;
+    int rc = weft__sys_getsockname(listener->io.fd, &addr.sa, &addr.len);
+    if (rc < 0)
+        return rc;
     return weft__loop_addr_format(&addr, buf, bytes);
 }

@@ -39,9 +39,9 @@
  * message's content; the taker needs nothing from P1.
  */
 #include <errno.h>
-#include <unistd.h>
 #include "base/tsan.h"
 #include "io/loop_impl.h"
+#include "io/seam.h"
 
 static _Atomic(weft_loop_msg *) *next_of(weft_loop_msg *msg)
 {
@@ -101,8 +101,8 @@ void weft__loop_wake(weft_loop *loop)
     at_add_rlx(&loop->stats.wakeups, 1); /* [mo:loop_stats] */
     ssize_t n;
     do
-        n = write(loop->wake_fd, &one, sizeof one);
-    while (n < 0 && errno == EINTR);
+        n = weft__sys_write(loop->wake_fd, &one, sizeof one);
+    while (n == -EINTR);
     /* -EAGAIN would mean 2^64 wakes: the counter is never read, and never gets there. */
     WEFT_CHECK(n == sizeof one);
 }

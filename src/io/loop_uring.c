@@ -47,14 +47,13 @@
  * Invariant U1: `requests` counts requests whose last completion has not been seen.
  */
 #include <errno.h>
-#include <liburing.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include "base/alloc.h"
 #include "io/loop_impl.h"
+#include "io/seam.h"
+#include "io/uring.h"
 
 enum { IN = 1, OUT1 = 2, OUTN = 4, ACCEPT = 8 }; /* bits of io->armed, and kinds of tokens */
 enum { ENDING = 128 };                           /* further bit: the accept is being cancelled */
@@ -76,7 +75,7 @@ static struct io_uring_sqe *get_sqe(struct state *st)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&st->ring);
     if (!sqe) {
-        io_uring_submit(&st->ring);
+        weft__uring_submit(&st->ring);
         sqe = io_uring_get_sqe(&st->ring);
     }
     return sqe;
@@ -108,9 +107,9 @@ static int uring_open(weft_loop *loop)
                  IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL,
         .cq_entries = CQ_ENTRIES,
     };
-    int rc = io_uring_queue_init_params(SQ_ENTRIES, &st->ring, &p);
+    int rc = weft__uring_open(&st->ring, SQ_ENTRIES, &p);
     if (rc == 0 && (!(p.features & IORING_FEAT_EXT_ARG) || !(p.features & IORING_FEAT_NODROP))) {
-        io_uring_queue_exit(&st->ring);
+        weft__uring_close(&st->ring);
         rc = -EINVAL;
     }
     if (rc < 0) {
@@ -129,8 +128,8 @@ static int uring_open(weft_loop *loop)
 
 static bool take_cqe(struct state *st, struct io_uring_cqe *ret_cqe)
 {
-    struct io_uring_cqe *cqe;
-    if (io_uring_peek_cqe(&st->ring, &cqe) < 0)
+    struct io_uring_cqe *cqe = weft__uring_peek(&st->ring);
+    if (!cqe)
         return false;
     *ret_cqe = *cqe;
     io_uring_cqe_seen(&st->ring, cqe);
@@ -149,13 +148,13 @@ static void cancel_all(struct state *st)
         return;
     io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
     io_uring_sqe_set_data64(sqe, TOKEN_OF_KIND(NOTHING));
-    struct io_uring_cqe cqe, *first;
+    struct io_uring_cqe cqe;
     for (int tries = 0; st->requests > 0 && tries < 1000; tries++) {
         struct __kernel_timespec ts = {.tv_nsec = WEFT_MS};
-        io_uring_submit_and_wait_timeout(&st->ring, &first, 1, &ts, NULL);
+        weft__uring_submit_and_wait(&st->ring, &ts);
         while (take_cqe(st, &cqe))
             if (loop_token_kind(cqe.user_data) == ACCEPT && cqe.res >= 0)
-                close(cqe.res);
+                weft__sys_close(cqe.res);
     }
 }
 
@@ -164,7 +163,7 @@ static void uring_close(weft_loop *loop)
     struct state *st = loop->state;
     if (st->enabled && pthread_equal(loop->owner, pthread_self()))
         cancel_all(st);
-    io_uring_queue_exit(&st->ring);
+    weft__uring_close(&st->ring);
     weft__free(st);
 }
 
@@ -195,8 +194,7 @@ static void cancel(struct state *st, uint64_t token)
 {
     struct io_uring_sqe *sqe = get_sqe(st);
     if (!sqe) {
-        struct io_uring_sync_cancel_reg reg = {.addr = token, .timeout = {-1, -1}};
-        io_uring_register_sync_cancel(&st->ring, &reg);
+        weft__uring_cancel_now(&st->ring, token);
         return;
     }
     io_uring_prep_cancel64(sqe, token, 0);
@@ -258,10 +256,9 @@ static void catch_up(weft_loop *loop)
 static int uring_adopt(weft_loop *loop)
 {
     struct state *st = loop->state;
-    /* io_uring_enable_rings is missing from the liburing.so of Debian 12. */
-    if (syscall(__NR_io_uring_register, st->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) <
-        0)
-        return -errno;
+    int rc = weft__uring_enable(&st->ring);
+    if (rc < 0)
+        return rc;
     st->enabled = true;
     catch_up(loop);
     return 0;
@@ -300,7 +297,7 @@ static int uring_accept_start(weft_loop *loop, weft_loop_io *io)
     /* At once: an fd closed and reused within a turn must not give this request a stranger's
      * socket. */
     if (st->enabled)
-        io_uring_submit(&st->ring);
+        weft__uring_submit(&st->ring);
     return 0;
 }
 
@@ -320,7 +317,7 @@ static bool uring_submit(weft_loop *loop)
     struct state *st = loop->state;
     if (st->behind)
         catch_up(loop);
-    io_uring_submit_and_get_events(&st->ring);
+    weft__uring_submit_and_reap(&st->ring);
     return st->behind || io_uring_cq_ready(&st->ring) > 0;
 }
 
@@ -339,12 +336,10 @@ static int uring_wait(weft_loop *loop, int64_t timeout_ns)
         timeout_ns = st->behind ? 0 : timeout_ns;
     }
     if (timeout_ns == 0) {
-        rc = io_uring_submit_and_get_events(&st->ring);
+        rc = weft__uring_submit_and_reap(&st->ring);
     } else {
-        struct io_uring_cqe *cqe;
         struct __kernel_timespec ts = {timeout_ns / WEFT_SEC, timeout_ns % WEFT_SEC};
-        rc =
-            io_uring_submit_and_wait_timeout(&st->ring, &cqe, 1, timeout_ns < 0 ? NULL : &ts, NULL);
+        rc = weft__uring_submit_and_wait(&st->ring, timeout_ns < 0 ? NULL : &ts);
     }
     return is_fatal(rc) ? rc : 0;
 }
@@ -412,7 +407,7 @@ static void on_cqe(weft_loop *loop, const struct io_uring_cqe *cqe)
     weft_loop_io *io = loop_token_io(loop, cqe->user_data);
     if (!io) {
         if (kind == ACCEPT && cqe->res >= 0)
-            close(cqe->res);
+            weft__sys_close(cqe->res);
         loop_count(&loop->stats.stale_events, 1);
     } else if (kind == ACCEPT) {
         on_accept(loop, io, cqe);

@@ -19,6 +19,7 @@
 #include "base/fatal.h"
 #include "base/futex.h"
 #include "base/hooks.h"
+#include "io/seam.h"
 #include "sched/sched.h"
 
 enum { PER_CHUNK = 1024, CHUNKS = 4096, EVENTS = 128, MAX_WAIT = 8 };
@@ -120,12 +121,12 @@ static int register_locked(int fd, struct weft__fd *r)
         .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
         .data.u64 = (uint64_t)r->generation << 32 | (uint32_t)fd,
     };
-    long rc = weft__syscall(SYS_epoll_ctl, at_load(&epoll_fd), EPOLL_CTL_ADD, fd, (long)&ev, 0, 0);
+    int rc = weft__sys_epoll_ctl(at_load(&epoll_fd), EPOLL_CTL_ADD, fd, &ev);
     if (rc == -EEXIST) /* closed behind our back and the number reused: take the new one over */
-        rc = weft__syscall(SYS_epoll_ctl, at_load(&epoll_fd), EPOLL_CTL_MOD, fd, (long)&ev, 0, 0);
+        rc = weft__sys_epoll_ctl(at_load(&epoll_fd), EPOLL_CTL_MOD, fd, &ev);
     if (rc == 0)
         r->registered = true;
-    return (int)rc;
+    return rc;
 }
 
 /* ---- waking ---- */
@@ -184,10 +185,9 @@ static long wait_events(struct epoll_event *ev, int64_t timeout_ns)
     struct timespec ts = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
     if (timeout_ns <= 0 || at_load(&no_pwait2)) {
         int64_t ms = timeout_ns <= 0 ? timeout_ns : (timeout_ns + 999999) / 1000000;
-        return weft__syscall(
-            SYS_epoll_wait, epoll_fd, (long)ev, EVENTS, ms > INT_MAX ? INT_MAX : (long)ms, 0, 0);
+        return weft__sys_epoll_wait_ms(epoll_fd, ev, EVENTS, ms > INT_MAX ? INT_MAX : (int)ms);
     }
-    long rc = weft__syscall(SYS_epoll_pwait2, epoll_fd, (long)ev, EVENTS, (long)&ts, 0, 0);
+    long rc = weft__sys_epoll_wait(epoll_fd, ev, EVENTS, &ts);
     if (rc == -ENOSYS) {
         at_store(&no_pwait2, 1);
         return wait_events(ev, timeout_ns);
@@ -216,7 +216,7 @@ static void poller_wake(void)
 {
     uint64_t one = 1;
     if (at_xchg(&wake_pending, 1) == 0)
-        weft__syscall(SYS_write, wake_fd, (long)&one, sizeof one, 0, 0, 0);
+        weft__sys_write(wake_fd, &one, sizeof one);
 }
 
 static unsigned poller_waiters(void)
@@ -229,12 +229,15 @@ void weft__io_init(void)
     static const struct weft__poller poller = {poller_wait, poller_wake, poller_waiters};
     if (at_load(&epoll_fd) >= 0)
         return;
-    int ep = epoll_create1(EPOLL_CLOEXEC);
-    wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE_TOKEN};
-    if (ep < 0 || wake_fd < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, wake_fd, &ev) < 0)
+    int ep = weft__sys_epoll_create(), rc = ep;
+    if (rc >= 0)
+        rc = wake_fd = weft__sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (rc >= 0)
+        rc = weft__sys_epoll_ctl(ep, EPOLL_CTL_ADD, wake_fd, &ev);
+    if (rc < 0)
         weft__fatal("cannot make an epoll instance: %s; is the limit of open files reached?",
-            strerror(errno));
+            strerrordesc_np(-rc));
     at_store(&epoll_fd, ep);
     weft__poller_set(&poller);
 }
@@ -429,7 +432,7 @@ int weft__fd_close(int fd)
     wake_dir_locked(r, WEFT__READ, -EBADF);
     wake_dir_locked(r, WEFT__WRITE, -EBADF);
     if (registered) /* a duplicate of the descriptor elsewhere would keep it in the set */
-        weft__syscall(SYS_epoll_ctl, at_load(&epoll_fd), EPOLL_CTL_DEL, fd, 0, 0, 0);
+        weft__sys_epoll_ctl(at_load(&epoll_fd), EPOLL_CTL_DEL, fd, NULL);
     weft__unlock(&r->lock);
-    return (int)weft__syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+    return weft__sys_close(fd);
 }

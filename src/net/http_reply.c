@@ -24,10 +24,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 
 #include "base/alloc.h"
 #include "base/fatal.h"
+#include "base/futex.h"
 
 /* ROOM: the longest registered status line has 46 bytes, the date's field 37. */
 enum { ROOM = 96, FIRST_BYTES = 4096, MOST_BYTES = 64 << 10 };
@@ -110,10 +110,9 @@ static void put_front(weft_http_reply *r)
 {
     char line[ROOM];
     struct weft_http1_writer w;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    if (now.tv_sec != r->date_s) {
-        r->date_s = now.tv_sec;
+    int64_t now_s = weft__wall_s();
+    if (now_s != r->date_s) {
+        r->date_s = now_s;
         weft_http1_date(r->date, r->date_s);
     }
     weft_http1_write_response(&w, line, sizeof line, r->code);

@@ -11,7 +11,7 @@ from tap import case, check, check_eq, each, run, sh
 
 ROOT = os.environ["WEFT_SOURCE_ROOT"]
 TIDY = os.path.join(ROOT, "tools", "tidy")
-RULES = ["include", "atomics", "block", "head", "basename", "length", "words", "format"]
+RULES = ["include", "arch", "atomics", "block", "head", "basename", "length", "seam", "words", "format"]
 HEAD = "// SPDX-License-Identifier: Apache-2.0\n/* essay */\n"
 
 
@@ -116,6 +116,18 @@ def finds_what_is_too_long_and_a_list_that_does_not_shrink():
     check_eq(findings({"src/a.c": long_function, "tools/tidy.allowed": "src/a.c:f 110\n"}, "length"), [("tools/tidy.allowed", 1)])
     check_eq(findings({"src/a.c": long_function, "tools/tidy.allowed": "src/a.c:f 102\n"}, "length"), [("src/a.c", 3)])
     check_eq(findings({"src/a.c": HEAD, "tools/tidy.allowed": "src/a.c:f 102\n"}, "length"), [("tools/tidy.allowed", 1)])
+
+
+@case
+def finds_what_goes_round_a_seam():
+    code = "void f(void)\n{\n    close(3);\n}\n"
+    finds("seam", HEAD + code, [5], path="src/io/x.c")
+    finds("seam", HEAD + code, [], path="src/diag/x.c")
+    finds("seam", HEAD + code.replace("close(3)", "weft_close(3)"), [], path="src/io/x.c")
+    finds("seam", HEAD + code.replace("close(3)", "b->close(loop)"), [], path="src/io/x.c")
+    finds("seam", HEAD + code.replace("close(3)", "/* close(3) */ g()"), [], path="src/io/x.c")
+    finds("seam", HEAD + code.replace("close(3)", "io_uring_submit(&r)"), [5], path="src/io/x.c")
+    finds("seam", HEAD + code.replace("close(3)", "io_uring_submit(&r)"), [], path="src/io/uring.h")
 
 
 @case

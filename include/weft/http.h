@@ -44,7 +44,15 @@ typedef struct weft_http_reply weft_http_reply;
 /* Answers one request. Both objects are lent until it returns. What is not sent yet then goes out:
  * an empty 200 if nothing was begun. A negative result becomes a 500 (or the 400 or 413 that a bad
  * body calls for) if nothing was sent, and else cuts the connection; so does a panic, which is
- * logged and does not reach the other connections. */
+ * logged and does not reach the other connections.
+ *
+ * It runs under a context that ends when the client hangs up (-ECANCELED, cause -ECONNRESET), so
+ * that nobody works for a client who has gone: whatever it waits for then returns. The client is
+ * watched once the request's body has been read to its end (a request without one: from the start);
+ * before that, reading tells. As with Go, a client that shuts down its sending side only has hung
+ * up too: replies still go out to it, and what it had pipelined is still answered, under the ended
+ * context; WEFT_SHIELD is for a handler that wants to go on. Pipelining alone is no hang-up. Who
+ * takes the connection over is told no more: he reads. */
 typedef int (*weft_http_handler)(weft_http_request *req, weft_http_reply *reply, void *arg);
 
 /* ---- server ---- */

@@ -19,6 +19,7 @@
 #include "base/fatal.h"
 #include "base/futex.h"
 #include "base/hooks.h"
+#include "ctx/context.h"
 #include "io/seam.h"
 #include "sched/sched.h"
 
@@ -89,6 +90,16 @@ int weft__fd_kind(int fd, struct weft__fd *r)
     return kind;
 }
 
+/* Takes the watch off: its context, or NULL if there is none. */
+static struct weft_ctx *unwatch_locked(struct weft__fd *r)
+{
+    struct weft_ctx *ctx = r->watch;
+    if (ctx)
+        at_sub(&waiting, 1);
+    r->watch = NULL;
+    return ctx;
+}
+
 static void record_reset_locked(struct weft__fd *r)
 {
     r->generation++;
@@ -96,6 +107,7 @@ static void record_reset_locked(struct weft__fd *r)
     r->registered = false;
     r->ready[0] = r->ready[1] = false;
     at_store(&r->hung_up, false);
+    unwatch_locked(r);
 }
 
 void weft__fd_new_socket(int fd)
@@ -129,6 +141,51 @@ static int register_locked(int fd, struct weft__fd *r)
     return rc;
 }
 
+/* ---- watching for the peer's end (E5) ---- */
+
+/* With no lock held, as contexts come before descriptors. ctx: NULL, or a reference, which goes.
+ * True: somebody may have become ready. */
+static bool end_watched(struct weft_ctx *ctx)
+{
+    if (!ctx)
+        return false;
+    weft__ctx_end(ctx, -ECANCELED, ctx->late_cause);
+    weft__ctx_unref_inside(ctx);
+    return true;
+}
+
+void weft__fd_watch(int fd, struct weft_ctx *ctx)
+{
+    struct weft__fd *r = weft__fd_get(fd);
+    struct weft_ctx *gone = NULL;
+    if (!r || !weft__sched_running())
+        return;
+    weft__enter();
+    weft__lock(&r->lock);
+    WEFT_ASSERT(!r->watch);
+    if (r->registered || register_locked(fd, r) == 0) {
+        r->watch = ctx;
+        at_add(&waiting, 1);
+        if (at_load(&r->hung_up))
+            gone = weft_ctx_ref(unwatch_locked(r));
+    }
+    weft__unlock(&r->lock);
+    end_watched(gone);
+    weft__leave();
+}
+
+void weft__fd_unwatch(int fd)
+{
+    struct weft__fd *r = weft__fd_get(fd);
+    if (!r)
+        return;
+    weft__enter();
+    weft__lock(&r->lock);
+    unwatch_locked(r);
+    weft__unlock(&r->lock);
+    weft__leave();
+}
+
 /* ---- waking ---- */
 
 static void wake_waiter(struct waiter *w, int result)
@@ -158,11 +215,14 @@ static int wake_dir_locked(struct weft__fd *r, enum weft__dir d, int result)
 static int deliver(uint64_t token, uint32_t events)
 {
     struct weft__fd *r = weft__fd_get((int)(token & UINT32_MAX));
+    struct weft_ctx *gone = NULL;
     int n = 0;
     weft__lock(&r->lock, WEFT__RANK_FD);
     if (r->registered && r->generation == token >> 32) { /* E2 */
-        if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
             at_store(&r->hung_up, true);
+            gone = weft_ctx_ref(unwatch_locked(r));
+        }
         if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
             int woken = wake_dir_locked(r, WEFT__READ, 0);
             r->ready[WEFT__READ] = woken == 0;
@@ -175,7 +235,7 @@ static int deliver(uint64_t token, uint32_t events)
         }
     }
     weft__unlock(&r->lock);
-    return n;
+    return end_watched(gone) ? n + 1 : n;
 }
 
 /* ---- the scheduler's seam ---- */

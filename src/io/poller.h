@@ -23,6 +23,12 @@
  * E4  A waiter that its context interrupted takes itself off the list under the lock before it
  *     returns.
  *
+ * E5  A watched record has a context that ends with the peer's side (weft__fd_watch). Watching
+ *     waits for nothing and reads nothing: what the peer sends meanwhile stays in the socket, and
+ *     its one edge is latched as ever. A watch is fired at most once, and counts as a wait till
+ *     then (not a deadlock). The context is ended without the record's lock, by a reference taken
+ *     under it.
+ *
  * Plain threads park in a futex like fibers while a runtime runs; without one they wait in poll(2).
  * Concurrency: all functions from any fiber or thread, inside weft__enter/weft__leave.
  */
@@ -31,6 +37,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <weft/ctx.h>
 
 #include "base/list.h"
 #include "base/lock.h"
@@ -52,6 +59,7 @@ struct weft__fd {
     bool ready[2];
     _Atomic bool hung_up; /* the peer has ended its side, or the connection broke: stays so */
     struct weft__node waiters[2]; /* .next NULL: never initialised */
+    struct weft_ctx *watch;       /* E5; borrowed from who watches. NULL: nobody does */
 };
 
 struct weft__fd_wait {
@@ -78,6 +86,14 @@ int weft__fd_wait(int fd, enum weft__dir dir, void *caller);
  *  saves the call that would say EAGAIN. */
 bool weft__fd_hung_up(int fd);
 
-/** Closes: waiters get -EBADF. */
+/** Ends ctx (borrowed until weft__fd_unwatch; one that weft_ctx_cancel may end) when the peer ends
+ *  its side of fd or the connection breaks; at once, if that is known already. The cause is the one
+ *  that weft_ctx_with_cause gave it. One watch at a time; none where epoll does not take fd. Costs
+ *  a lock, and an epoll_ctl the first time. */
+void weft__fd_watch(int fd, struct weft_ctx *ctx);
+/** No more. The context may still be ended a moment after, if the end came a moment before. */
+void weft__fd_unwatch(int fd);
+
+/** Closes: waiters get -EBADF, a watch is forgotten. */
 int weft__fd_close(int fd);
 #endif

@@ -27,6 +27,7 @@
 #include "base/alloc.h"
 #include "base/fatal.h"
 #include "base/log.h"
+#include "io/poller.h"
 
 static const int64_t linger_ns = 1 * WEFT_SEC;
 
@@ -100,6 +101,31 @@ static bool read_head(weft_http_request *c)
 
 /* ---- and is answered ---- */
 
+/* H3: once the body is read. A stopping server shuts reading ends itself (H2). */
+static void watch(weft_http_request *c)
+{
+    if (c->watched || !c->in.body.done || c->in.s.fd < 0 || weft_ctx_err(c->call) ||
+        at_load(&c->server->stopping))
+        return;
+    c->watched = true;
+    weft__fd_watch(c->in.s.fd, c->call);
+}
+
+static void unwatch(weft_http_request *c)
+{
+    if (c->watched)
+        weft__fd_unwatch(c->in.s.fd);
+    c->watched = false;
+}
+
+bool weft__http_conn_step_out(weft_http_request *c, weft_ctx_block *b)
+{
+    if (!c->call || weft_ctx_err(c->call) == 0)
+        return false;
+    weft_ctx_enter(b, c->ctx);
+    return true;
+}
+
 static int call_handler(void *p)
 {
     weft_http_request *c = p;
@@ -121,7 +147,14 @@ static int status_for(const weft_http_request *c, int result)
 static int run_handler(weft_http_request *c)
 {
     weft_panic_info *panic = NULL;
+    weft_ctx_block under;
+    if (!c->call)
+        c->call = weft_ctx_with_cause(c->ctx, INT64_MAX, weft_error_ref(c->server->hung_up));
+    weft_ctx_enter(&under, c->call);
+    watch(c);
     int rc = weft_try(call_handler, c, &panic);
+    unwatch(c);
+    weft_ctx_leave(&under);
     if (rc == -WEFT_EPANIC) {
         weft__log(WEFT_LOG_WARNING, "http: the handler of %.*s %.*s panicked: %s",
             (int)c->in.head.method_name.len, c->in.head.method_name.data, (int)c->in.head.path.len,
@@ -176,6 +209,7 @@ int weft__http_conn_main(void *p)
         weft__net_linger(c->in.s.fd, linger_ns);
     weft__http_conn_gone(c); /* H1 */
     weft_ctx_leave(&under);
+    weft_ctx_free(c->call);
     weft_ctx_free(c->ctx);
     return 0;
 }
@@ -224,16 +258,30 @@ ssize_t weft_http_request_read(weft_http_request *req, void *buf, size_t bytes)
 {
     if (bytes == 0)
         return -EINVAL;
-    int rc = want_body(req);
-    return rc < 0 ? rc : weft__message_read(&req->in, buf, bytes, req->body_deadline_ns);
+    weft_ctx_block apart;
+    bool out = weft__http_conn_step_out(req, &apart);
+    ssize_t n = want_body(req);
+    if (n == 0)
+        n = weft__message_read(&req->in, buf, bytes, req->body_deadline_ns);
+    if (out)
+        weft_ctx_leave(&apart);
+    watch(req);
+    return n;
 }
 
 int weft_http_request_body(weft_http_request *req, size_t max, struct weft_span *ret_body)
 {
+    weft_ctx_block apart;
+    bool out = weft__http_conn_step_out(req, &apart);
     int rc = want_body(req);
     if (max == 0)
         max = SIZE_MAX; /* the parser's limit holds */
-    return rc < 0 ? rc : weft__message_whole(&req->in, max, req->body_deadline_ns, ret_body);
+    if (rc == 0)
+        rc = weft__message_whole(&req->in, max, req->body_deadline_ns, ret_body);
+    if (out)
+        weft_ctx_leave(&apart);
+    watch(req);
+    return rc;
 }
 
 /* ---- taking over ---- */
@@ -243,6 +291,7 @@ static int take(weft_http_request *c)
 {
     if (c->reply.phase != WEFT__REPLY_OPEN)
         return -EALREADY;
+    unwatch(c); /* who takes it reads it */
     weft_mutex_lock(&c->server->lock);
     int fd = c->in.s.fd;
     c->in.s.fd = -1;

@@ -17,8 +17,17 @@
  *     until before its descriptor is closed: whoever finds it linked may shut or cancel it.
  * H2  A stopping server sets `stopping`, then looks at states; a connection sets its state, then
  *     looks at `stopping` (both sequentially consistent): one of the two notices.
- * H3  Handlers run under the connection's own context, which stands apart from the one that the
- *     server was started under (its end only begins the drain).
+ * H3  The connection has a context of its own, which stands apart from the one that the server was
+ *     started under (its end only begins the drain), and handlers run under another below it, which
+ *     ends when the client hangs up:
+ *
+ *         server's scope ── ctx: heads, bodies, replies ── call: the handler's code
+ *
+ *     While a handler runs, with its request's body read to the end, nobody reads the connection;
+ *     the poller then watches for the peer's end (weft__fd_watch), at no cost until that comes.
+ *     An end is an end, as Go's server sees it: a client that shuts down only its sending side
+ *     (nc -N) counts as gone too. But its reply still goes out, and what it had pipelined is still
+ *     served (under the ended context), as those are done under ctx.
  * H4  A reply's head goes out once; what the handler may still change is decided by `phase`.
  */
 #ifndef WEFT_NET_HTTP_CONN_H
@@ -42,6 +51,7 @@ struct weft__http_server {
     unsigned max_connections;
     size_t stack_bytes;
     struct weft_http1_limits limits;
+    weft_error *hung_up;   /* the cause that handlers are told */
     _Atomic bool stopping; /* H2 */
     weft_mutex lock;       /* guards connections */
     struct weft__node connections;
@@ -71,7 +81,8 @@ struct weft_http_reply {
 struct weft_http_request {
     struct weft__node link; /* H1 */
     struct weft__http_server *server;
-    weft_ctx *ctx; /* H3 */
+    weft_ctx *ctx, *call; /* H3; call is made with the first request */
+    bool watched;         /* the poller watches for the peer's end */
     _Atomic uint32_t state;
     bool continued, linger;
     int64_t body_deadline_ns; /* 0: the body has not been asked for */
@@ -90,6 +101,9 @@ weft_http_request *weft__http_conn_new(struct weft__http_server *s, int fd);
 void weft__http_conn_free(weft_http_request *c);
 /** The fiber's entry: serves it to its end. */
 int weft__http_conn_main(void *conn);
+/** For what is done for the connection on the handler's side of H3: true, and under ctx until
+ *  weft_ctx_leave, if the handler's context has ended. */
+bool weft__http_conn_step_out(weft_http_request *c, weft_ctx_block *b);
 /** The descriptor and the buffer with what came behind the head, both taken; -EALREADY. */
 int weft__http_conn_take(weft_http_request *c, struct weft__stream *ret_stream);
 

@@ -210,6 +210,11 @@ static int emit(weft_http_reply *r, struct iovec *iov, int count)
     weft_http_request *c = weft__http_of_reply(r);
     iov[0] = (struct iovec){.iov_base = r->out + r->at, .iov_len = r->len - r->at};
     int rc = weft__net_send(c->in.s.fd, iov, count, c->server->write_ns, NULL);
+    weft_ctx_block apart;
+    if (rc == -ECANCELED && weft__http_conn_step_out(c, &apart)) { /* H3: it may still read */
+        rc = weft__net_send(c->in.s.fd, iov, count, c->server->write_ns, NULL);
+        weft_ctx_leave(&apart);
+    }
     r->at = r->len = ROOM;
     return rc < 0 ? fail(r, rc) : 0;
 }

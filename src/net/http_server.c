@@ -15,6 +15,7 @@
  */
 #include "net/http_conn.h"
 
+#include <weft/error.h>
 #include <weft/fiber.h>
 #include <weft/net.h>
 #include <weft/scope.h>
@@ -47,6 +48,7 @@ static int server_init(struct weft__http_server *s, int fd, weft_http_handler ha
         .limits = o->limits,
     };
     s->limits.size = sizeof s->limits;
+    s->hung_up = weft_error_new(-ECONNRESET, "http: the client has hung up");
     weft_mutex_init(&s->lock, "http connections");
     weft_waitgroup_init(&s->live, "http connections");
     weft_sema_init(&s->room, s->max_connections, "http max_connections");
@@ -57,6 +59,7 @@ static int server_init(struct weft__http_server *s, int fd, weft_http_handler ha
 static void server_fini(struct weft__http_server *s)
 {
     WEFT_CHECK(weft__list_empty(&s->connections));
+    weft_error_free(s->hung_up);
     weft_sema_fini(&s->room);
     weft_waitgroup_fini(&s->live);
     weft_mutex_fini(&s->lock);

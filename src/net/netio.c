@@ -121,11 +121,12 @@ ssize_t weft__stream_fill(struct weft__stream *s, int64_t deadline_ns)
 }
 
 /* Drops n bytes from the front of the vector. Empty pieces in front go too, so that count 0 says
- * all is sent. */
+ * all is sent; what is dropped is empty afterwards, so that the vector can be sent again. */
 static void advance(struct iovec **iov, int *count, size_t n)
 {
     while (*count > 0 && n >= (*iov)->iov_len) {
         n -= (*iov)->iov_len;
+        (*iov)->iov_len = 0;
         ++*iov;
         --*count;
     }

@@ -58,8 +58,9 @@ void weft__buf_shrink(struct weft__buf *b, size_t cap);
  *  deadline passed or the context's did, -ECANCELED, or the kernel's error. */
 ssize_t weft__stream_fill(struct weft__stream *s, int64_t deadline_ns);
 
-/** Writes all of it; iov is used up. wait_ns: how long each wait for room may last, -1 no limit.
- *  0 or an error; *ret_sent (may be NULL): bytes that went out, also on an error. */
+/** Writes all of it; iov is used up, and after an error holds what did not go out. wait_ns: how
+ *  long each wait for room may last, -1 no limit. 0 or an error; *ret_sent (may be NULL): bytes
+ *  that went out, also on an error. */
 int weft__net_send(int fd, struct iovec *iov, int count, int64_t wait_ns, size_t *ret_sent);
 
 /** Ends our side and drops what comes until the peer ends its own, for at most limit_ns: closing

@@ -9,7 +9,7 @@
  */
 #include <pthread.h>
 
-#include "unit/ctx/rig.h"
+#include "rig.h"
 
 enum { DEPTH = 4 };
 

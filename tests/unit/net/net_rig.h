@@ -3,46 +3,14 @@
  * net_rig.h - what the tests of HTTP and WebSockets share: a server in the same process on a free
  * port of 127.0.0.1, and a peer that speaks raw bytes.
  *
- *     NET_TEST(name) { ... }     makes the cases name_1 and name_2 (workers); the body is a fiber
- *
  *     struct server s;
  *     server_start(&s, handler, arg, &opts);  ... s.address ...  CHECK_EQ(server_stop(&s), 0);
  */
 #ifndef WEFT_TESTS_NET_RIG_H
 #define WEFT_TESTS_NET_RIG_H
-#include <errno.h>
-#include <stdatomic.h>
-
 #include <weft/http.h>
-#include <weft/weft.h>
 
-#include "test.h"
-
-static inline void rig_run(unsigned workers, int (*body)(void *))
-{
-    weft_run_opts o = {.size = sizeof o, .workers = workers, .drain_ns = 20 * WEFT_SEC};
-    int result = -1;
-    CHECK_EQ(weft_run(body, NULL, &o, &result), 0);
-    CHECK_EQ(result, 0);
-}
-
-#define NET_TEST(name)                                                                             \
-    static void body_##name(void);                                                                 \
-    static int entry_##name(void *arg)                                                             \
-    {                                                                                              \
-        (void)arg;                                                                                 \
-        body_##name();                                                                             \
-        return 0;                                                                                  \
-    }                                                                                              \
-    TEST(name##_1)                                                                                 \
-    {                                                                                              \
-        rig_run(1, entry_##name);                                                                  \
-    }                                                                                              \
-    TEST(name##_2)                                                                                 \
-    {                                                                                              \
-        rig_run(2, entry_##name);                                                                  \
-    }                                                                                              \
-    static void body_##name(void)
+#include "rig.h"
 
 struct server {
     int fd, result;

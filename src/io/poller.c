@@ -161,7 +161,7 @@ void weft__fd_watch(int fd, struct weft_ctx *ctx)
     if (!r || !weft__sched_running())
         return;
     weft__enter();
-    weft__lock(&r->lock);
+    weft__lock(&r->lock, WEFT__RANK_FD);
     WEFT_ASSERT(!r->watch);
     if (r->registered || register_locked(fd, r) == 0) {
         r->watch = ctx;
@@ -180,7 +180,7 @@ void weft__fd_unwatch(int fd)
     if (!r)
         return;
     weft__enter();
-    weft__lock(&r->lock);
+    weft__lock(&r->lock, WEFT__RANK_FD);
     unwatch_locked(r);
     weft__unlock(&r->lock);
     weft__leave();

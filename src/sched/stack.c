@@ -19,6 +19,9 @@
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef PIDFD_SELF
 #define PIDFD_SELF (-10000)
 #endif
@@ -29,15 +32,17 @@ enum {
     CHUNK_BYTES = 64 << 20,
     MAX_CHUNKS = 1 << 16,
     HOT_MAX = 4 * WEFT__STACK_BATCH, /* the class's hot list; beyond it stacks go cold */
-    GUARD_BATCH = 64,
+    FRESH_MAX = 64,
     SLOT_BITS = 25, /* slot = class << 25 | index within the class */
 };
+
+enum slot_state { SLOT_FREE, SLOT_LIVE, SLOT_BARE /* free, and its guard could not be had */ };
 
 struct chunk {
     char *base;
     uint32_t first; /* index of its first slot within the class */
     uint32_t slots;
-    _Atomic uint8_t *live; /* a byte a slot */
+    _Atomic uint8_t *live; /* a byte a slot: enum slot_state */
 };
 
 struct class
@@ -47,8 +52,8 @@ struct class
     unsigned hot_count;
     uint32_t *cold; /* stack of slot indexes whose pages are the kernel's */
     uint32_t cold_count, cold_room;
-    uint32_t fresh, guarded,
-        slots; /* those below fresh have been used, below guarded have guards */
+    uint32_t fresh, slots; /* those below fresh have been handed out, or are in hand */
+    uint32_t bare;         /* slots in SLOT_BARE */
     _Atomic uint32_t chunk_count;
     struct chunk *_Atomic *chunks;
 };
@@ -168,60 +173,143 @@ static int guard_one(char *base)
     return (int)rc;
 }
 
-/* The next stacks of the class get their guards, many by one system call (half the price), or,
- * where the kernel has no process_madvise on oneself, one. */
-static int guard_more_locked(unsigned c)
+/* Guards for n fresh stacks, many by one system call (half the price of one by one). How many got
+ * theirs, or the error of the first. */
+static int guard_range(unsigned c, uint32_t first, uint32_t n)
 {
-    struct class *k = &classes[c];
-    struct iovec v[GUARD_BATCH];
-    uint32_t n = 0;
-    while (n < GUARD_BATCH && k->guarded + n < k->slots) {
-        v[n] = (struct iovec){slot_base(c, k->guarded + n), WEFT__GUARD_BYTES};
-        n++;
-    }
+    struct iovec v[FRESH_MAX];
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = (struct iovec){slot_base(c, first + i), WEFT__GUARD_BYTES};
     if (n > 1 && !at_load(&use_mprotect)) {
         long rc =
             weft__syscall(SYS_process_madvise, PIDFD_SELF, (long)v, n, MADV_GUARD_INSTALL, 0, 0);
-        if (rc == (long)n * WEFT__GUARD_BYTES) {
-            k->guarded += n;
-            return 0;
-        }
+        if (rc == (long)n * WEFT__GUARD_BYTES)
+            return (int)n;
     }
-    int rc = guard_one(v[0].iov_base); /* installing twice does no harm */
-    if (rc == 0)
-        k->guarded++;
-    return rc;
+    for (uint32_t i = 0; i < n; i++) { /* installing twice does no harm */
+        int rc = guard_one(v[i].iov_base);
+        if (rc < 0)
+            return i ? (int)i : rc;
+    }
+    return (int)n;
 }
 
-/* One stack out of the class: hot, else cold, else fresh. */
-static int take_locked(unsigned c, struct weft__fiber **ret)
+/* The pages that the records are about to be written to, by one system call instead of a fault
+ * each. Where the kernel cannot, the faults do it. */
+static void populate_range(unsigned c, uint32_t first, uint32_t n)
 {
-    struct class *k = &classes[c];
-    uint32_t index;
-    if (k->hot) {
-        *ret = k->hot;
-        k->hot = k->hot->next;
-        k->hot_count--;
-        return 0;
-    }
-    if (k->cold_count) {
-        index = k->cold[--k->cold_count];
-    } else {
-        if (k->fresh == k->slots) {
-            int rc = class_grow_locked(c);
-            if (rc < 0)
-                return rc;
-        }
-        int rc = k->fresh == k->guarded ? guard_more_locked(c) : 0; /* K2 */
-        if (rc < 0)
-            return rc;
-        index = k->fresh++;
-    }
+    struct iovec v[FRESH_MAX];
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = (struct iovec){slot_base(c, first + i) + class_bytes[c] - 4096, 4096};
+    if (n > 1)
+        weft__syscall(SYS_process_madvise, PIDFD_SELF, (long)v, n, MADV_POPULATE_WRITE, 0, 0);
+}
+
+static struct weft__fiber *record_init(unsigned c, uint32_t index)
+{
     struct weft__fiber *f = slot_record(c, index);
     f->slot = c << SLOT_BITS | index;
     f->stack_low = slot_base(c, index) + WEFT__GUARD_BYTES;
-    *ret = f;
+    return f;
+}
+
+/* Slots that were reserved and got no guard: remembered in their chunk, since that takes no
+ * memory. */
+static void bare_put_locked(unsigned c, uint32_t first, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        set_live(c, first + i, SLOT_BARE);
+    classes[c].bare += n;
+}
+
+static bool bare_take_locked(unsigned c, uint32_t *ret_index)
+{
+    struct class *k = &classes[c];
+    for (uint32_t i = 0; k->bare && i < k->fresh; i++) {
+        struct chunk *ch = chunk_of(c, i);
+        if (at_load(&ch->live[i - ch->first]) != SLOT_BARE)
+            continue;
+        set_live(c, i, SLOT_FREE);
+        k->bare--;
+        *ret_index = i;
+        return true;
+    }
+    return false;
+}
+
+/* Reserves slots that were never used: one of a class with few, up to FRESH_MAX of one with many,
+ * so that a small program touches no page in vain. Their number, or -ENOMEM. */
+static int reserve_locked(unsigned c, uint32_t *ret_first)
+{
+    struct class *k = &classes[c];
+    if (bare_take_locked(c, ret_first))
+        return 1;
+    if (k->fresh == k->slots) {
+        int rc = class_grow_locked(c);
+        if (rc < 0)
+            return rc;
+    }
+    uint32_t n = k->fresh / 16;
+    n = n < 1 ? 1 : n > FRESH_MAX ? FRESH_MAX : n;
+    n = n > k->slots - k->fresh ? k->slots - k->fresh : n;
+    *ret_first = k->fresh;
+    k->fresh += n;
+    return (int)n;
+}
+
+/* Fresh stacks: one for the caller, the others for its cache, or the class where it has none. The
+ * kernel's part, about 2 us a stack, is done without the lock. */
+static int take_fresh(struct weft__stack_cache *cache, unsigned c, struct weft__fiber **ret)
+{
+    struct class *k = &classes[c];
+    uint32_t first;
+    weft__lock(&k->lock, WEFT__RANK_STACK);
+    int n = reserve_locked(c, &first);
+    weft__unlock(&k->lock);
+    if (n < 0)
+        return n;
+    int guarded = guard_range(c, first, (uint32_t)n); /* K2 */
+    uint32_t good = guarded < 0 ? 0 : (uint32_t)guarded;
+    populate_range(c, first, good);
+    struct weft__fiber *more = NULL, *last = NULL;
+    for (uint32_t i = good; i-- > 1;) {
+        struct weft__fiber *f = record_init(c, first + i);
+        f->next = more;
+        more = f;
+        last = last ? last : f;
+    }
+    if (good < (uint32_t)n || (more && !cache)) {
+        weft__lock(&k->lock, WEFT__RANK_STACK);
+        bare_put_locked(c, first + good, (uint32_t)n - good);
+        if (more && !cache) {
+            last->next = k->hot;
+            k->hot = more;
+            k->hot_count += good - 1;
+        }
+        weft__unlock(&k->lock);
+    }
+    if (more && cache) {
+        last->next = cache->head[c];
+        cache->head[c] = more;
+        cache->count[c] += good - 1;
+    }
+    if (!good)
+        return guarded;
+    *ret = record_init(c, first);
     return 0;
+}
+
+/* One stack that was used before: hot, else cold. */
+static struct weft__fiber *take_used_locked(unsigned c)
+{
+    struct class *k = &classes[c];
+    struct weft__fiber *f = k->hot;
+    if (f) {
+        k->hot = f->next;
+        k->hot_count--;
+        return f;
+    }
+    return k->cold_count ? record_init(c, k->cold[--k->cold_count]) : NULL;
 }
 
 int weft__stack_alloc(
@@ -237,8 +325,8 @@ int weft__stack_alloc(
         cache->count[c]--;
     } else {
         weft__lock(&classes[c].lock, WEFT__RANK_STACK);
-        int rc = take_locked(c, &f);
-        for (int i = 1; rc == 0 && cache && classes[c].hot && i < WEFT__STACK_BATCH; i++) {
+        f = take_used_locked(c);
+        for (int i = 1; cache && classes[c].hot && i < WEFT__STACK_BATCH; i++) {
             struct weft__fiber *more = classes[c].hot;
             classes[c].hot = more->next;
             classes[c].hot_count--;
@@ -247,6 +335,7 @@ int weft__stack_alloc(
             cache->count[c]++;
         }
         weft__unlock(&classes[c].lock);
+        int rc = f ? 0 : take_fresh(cache, c, &f);
         if (rc < 0)
             return rc;
     }
@@ -313,11 +402,11 @@ void weft__stack_free(struct weft__stack_cache *cache, struct weft__fiber *f)
 
 void weft__stack_mark_live(struct weft__fiber *f)
 {
-    set_live(slot_class(f), slot_index(f), 1);
+    set_live(slot_class(f), slot_index(f), SLOT_LIVE);
 }
 void weft__stack_mark_dead(struct weft__fiber *f)
 {
-    set_live(slot_class(f), slot_index(f), 0);
+    set_live(slot_class(f), slot_index(f), SLOT_FREE);
 }
 
 void weft__stack_cache_flush(struct weft__stack_cache *cache)
@@ -341,8 +430,8 @@ void weft__stack_each(bool (*fn)(struct weft__fiber *f, void *arg), void *arg)
         for (uint32_t n = 0; n < chunks; n++) {
             struct chunk *k = at_load_acq(&classes[c].chunks[n]); /* [mo:chunk] */
             for (uint32_t i = 0; i < k->slots; i++)
-                if (at_load_acq(&k->live[i]) &&
-                    !fn(slot_record(c, k->first + i), arg)) /* [mo:live] */
+                if (at_load_acq(&k->live[i]) == SLOT_LIVE && /* [mo:live] */
+                    !fn(slot_record(c, k->first + i), arg))
                     return;
         }
     }
@@ -359,7 +448,8 @@ struct weft__fiber *weft__stack_find(uintptr_t addr, bool *ret_guard)
                 continue;
             uint32_t i = (uint32_t)((addr - low) / class_bytes[c]);
             *ret_guard = (addr - low) % class_bytes[c] < WEFT__GUARD_BYTES;
-            return at_load_acq(&k->live[i]) ? slot_record(c, k->first + i) : NULL; /* [mo:live] */
+            bool live = at_load_acq(&k->live[i]) == SLOT_LIVE; /* [mo:live] */
+            return live ? slot_record(c, k->first + i) : NULL;
         }
     }
     return NULL;

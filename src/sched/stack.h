@@ -6,22 +6,26 @@
  * guarded stacks are a few thousand mappings that the kernel merges into one. In each slot, from
  * low to high:
  *
- *     | guard, 4 pages | stack, grows down ................ <- sp | struct weft__fiber | colour
- * 0..1344 B | ^ base of the slot                                          ^ record             top
- * of the slot, 64-aligned
+ *     base                                                   top, 64-aligned
+ *     | guard 4 pages | stack, grows down ....... | record | colour 0..1344 B |
+ *                                                 ^ first sp
  *
  * Guards are MADV_GUARD_INSTALL where the kernel has it (Linux 6.13: no mapping is split), else
  * mprotect, whose number of mappings is limited by vm.max_map_count: at that limit the spawn fails
  * with -ENOMEM and says so once; a stack without a guard is never handed out.
+ *
+ * Fresh stacks are made ready some at a time (a class that has many takes 64): guards and first
+ * pages by one system call each, outside the lock. A slot whose guard failed is marked in its chunk
+ * and tried again by a later spawn.
  *
  * The colour keeps the hot records of different slots out of the same few L1 sets. A free stack is,
  * in order of preference: in a worker's own list (hot pages, no lock), in the class's hot list, or
  * cold: pages given back to the kernel, slot number kept aside, so that a burst of a million fibers
  * does not keep its memory.
  *
- * K1  A slot is live (chunk->live[i] != 0) from weft__stack_alloc to weft__stack_free; only live
- *     slots' records may be read by others.
- * K2  The guard of a slot is installed once, before its first use, and survives MADV_DONTNEED.
+ * K1  A slot is live (its state in chunk->live is SLOT_LIVE) from weft__stack_mark_live to
+ *     weft__stack_free; only live slots' records may be read by others.
+ * K2  The guard of a slot is installed before its first use and survives MADV_DONTNEED.
  * K3  A cold slot's memory is not touched until it is allocated again.
  *
  * Concurrency: alloc and free take the calling worker's cache (owner only) and, in batches, the

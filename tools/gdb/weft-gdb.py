@@ -62,7 +62,7 @@ class Lib:
                 chunk = k["chunks"][n].dereference()
                 base, slots, first = int(chunk["base"]), int(chunk["slots"]), int(chunk["first"])
                 live = inferior.read_memory(int(chunk["live"]), slots).tobytes()
-                for i in (i for i in range(slots) if live[i]):
+                for i in (i for i in range(slots) if live[i] == 1):
                     down = (first + i) % COLOURS * COLOUR_BYTES + record
                     at = base + i * slot_bytes + slot_bytes - down
                     yield gdb.Value(at).cast(self.fiber.pointer()).dereference()

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_stack.c - arenas of stacks, asked directly: every slot once, every slot guarded, and nothing
+ * lost where guards cannot be had.
+ *
+ * A guard is seen without a fault: write(2) from a guarded page ends with EFAULT. The old kernel is
+ * a seccomp filter that refuses guard regions, so that guards are mappings, whose number is limited
+ * by vm.max_map_count; the case runs into that limit and out of it again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sched/sched.h"
+#include "sched/stack.h"
+#include "test.h"
+
+enum { SMALL = 32 << 10, GUARD_INSTALL = 102 };
+
+static int null_pipe[2];
+
+static bool readable(const char *p)
+{
+    char drop;
+    ssize_t n = write(null_pipe[1], p, 1);
+    CHECK(n == 1 || errno == EFAULT);
+    return n == 1 && read(null_pipe[0], &drop, 1) == 1;
+}
+
+/* Guarded from its first byte to its last, and usable from there to its record. */
+static void check_stack(struct weft__fiber *f)
+{
+    char *low = f->stack_low, *top = weft__stack_top(f);
+    CHECK_EQ(readable(low - 1), false);
+    CHECK_EQ(readable(low - WEFT__GUARD_BYTES), false);
+    CHECK(top > low && (size_t)(top - low) >= SMALL);
+    top[-1] = 1;
+}
+
+static struct weft__fiber *take(struct weft__stack_cache *cache)
+{
+    struct weft__fiber *f = NULL;
+    CHECK_EQ(weft__stack_alloc(cache, SMALL, &f), 0);
+    weft__stack_mark_live(f);
+    return f;
+}
+
+static bool each_is_counted(struct weft__fiber *f, void *arg)
+{
+    (void)f;
+    (*(long *)arg)++;
+    return true;
+}
+
+static long live(void)
+{
+    long n = 0;
+    weft__stack_each(each_is_counted, &n);
+    return n;
+}
+
+static uint64_t slots(void)
+{
+    uint64_t bytes, n;
+    weft__stack_stats(&bytes, &n);
+    return n;
+}
+
+TEST(each_slot_once_and_guarded)
+{
+    enum { N = 5000 };
+    static struct weft__fiber *f[N];
+    static struct weft__stack_cache cache;
+    CHECK_EQ(pipe(null_pipe), 0);
+    for (int i = 0; i < N; i++) {
+        f[i] = take(i % 3 ? &cache : NULL);
+        check_stack(f[i]);
+    }
+    CHECK_EQ(live(), N);
+    uint64_t used = slots();
+    CHECK(used >= N && used <= N + 128); /* at most a batch ahead, for the cache and the class */
+    for (int i = 0; i < N; i++)
+        weft__stack_free(i % 2 ? &cache : NULL, f[i]);
+    CHECK_EQ(live(), 0);
+    for (int i = 0; i < N; i++)
+        f[i] = take(&cache);
+    CHECK_EQ(live(), N);
+    CHECK_EQ(slots(), used);
+    for (int i = 0; i < N; i++)
+        weft__stack_free(&cache, f[i]);
+    weft__stack_cache_flush(&cache);
+    CHECK_EQ(live(), 0);
+}
+
+TEST(a_small_program_touches_little)
+{
+    static struct weft__stack_cache cache;
+    for (int i = 0; i < 16; i++)
+        take(&cache);
+    CHECK_EQ(slots(), 16);
+}
+
+static void *take_many(void *arg)
+{
+    struct weft__stack_cache cache = {0};
+    struct weft__fiber **f = arg;
+    for (int i = 0; i < 4000; i++)
+        f[i] = take(&cache);
+    weft__stack_cache_flush(&cache);
+    return NULL;
+}
+
+TEST(threads_get_different_slots)
+{
+    enum { N = 4000, THREADS = 4 };
+    static struct weft__fiber *f[THREADS][N];
+    pthread_t t[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        CHECK_EQ(pthread_create(&t[i], NULL, take_many, f[i]), 0);
+    for (int i = 0; i < THREADS; i++)
+        CHECK_EQ(pthread_join(t[i], NULL), 0);
+    CHECK_EQ(live(), THREADS * N); /* a slot given out twice would be counted once */
+}
+
+/* ---- guards as mappings ---- */
+
+static void refuse_guard_regions(void)
+{
+    enum {
+        NR = offsetof(struct seccomp_data, nr),
+        ADVICE = offsetof(struct seccomp_data, args[2])
+    };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, NR),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_madvise, 3, 0), /* -> refused */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),         /* others -> allowed */
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ADVICE),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, GUARD_INSTALL, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        test_skip("the kernel has no seccomp filters");
+}
+
+TEST(nothing_is_lost_at_the_limit_of_mappings)
+{
+    enum { OWN = 2000, MAX = 200000, AGAIN = 300 };
+    static struct weft__fiber *f[MAX];
+    static char *own[OWN];
+    struct weft__stack_cache cache = {0};
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    int n = 0, rc;
+    CHECK_EQ(pipe(null_pipe), 0);
+    refuse_guard_regions();
+    for (int i = 0; i < OWN; i++) {
+        own[i] = mmap(NULL, 2 * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        CHECK(own[i] != MAP_FAILED && mprotect(own[i], page, PROT_NONE) == 0);
+    }
+    while ((rc = weft__stack_alloc(&cache, SMALL, &f[n])) == 0 && n < MAX - 2 - AGAIN) {
+        weft__stack_mark_live(f[n]);
+        if (n % 64 == 0)
+            check_stack(f[n]);
+        n++;
+    }
+    if (rc == 0)
+        test_skip("vm.max_map_count is above what the case takes");
+    CHECK_EQ(rc, -ENOMEM);
+    CHECK_EQ(live(), n);
+    uint64_t used = slots();
+    for (int i = 0; i < OWN; i++)
+        munmap(own[i], 2 * page);
+    f[n++] = take(&cache);
+    CHECK_EQ(slots(), used); /* one of those without a guard came first */
+    for (int i = 0; i < AGAIN; i++)
+        f[n++] = take(&cache);
+    for (int i = 1; i <= AGAIN + 1; i++)
+        check_stack(f[n - i]);
+    CHECK_EQ(live(), n);
+}

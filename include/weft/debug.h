@@ -2,20 +2,31 @@
 /*
  * weft/debug.h - looking into a running program.
  *
- *     kill -QUIT PID                   every fiber with its stack, to standard error; the program
- *                                      goes on
+ *     kill -QUIT PID                   every fiber and every pinned loop, with stacks, to standard
+ *                                      error; the program goes on, or ends with status 2
  *     weft_debug_listen("127.0.0.1:6060")
  *       /debug/pprof/                  an index
- *       /debug/pprof/goroutine?debug=1 fibers grouped by stack, with counts (Go's format)
+ *       /debug/pprof/goroutine?debug=1 stacks of fibers and loops, equal ones counted (Go's format)
  *       /debug/pprof/goroutine?debug=2 every fiber: id, name, labels, state, reason, object, since
- *       when, stack, start
+ *                                      when, stack, start; and every loop: id, name, what it does
+ *                                      since when, back end, thread, listeners, sockets, timers,
+ *                                      messages waiting, stack
+ *       /debug/pprof/symbol            names for addresses, as pprof asks for them
  *       /metrics                       Prometheus text
  *
- * The server runs on a thread of its own, so it answers when every worker is stuck. It shows
- * addresses, names and labels to whoever can connect: keep it on loopback.
+ *     go tool pprof -top http://127.0.0.1:6060/debug/pprof/goroutine
  *
- * Signals: SIGQUIT is taken at weft_run unless the program has a handler of its own, or
- * WEFT_SIGQUIT=0 is in the environment.
+ * The server runs on a thread of its own, so it answers when every worker is stuck. It shows
+ * addresses, names and labels to whoever can connect: keep it on loopback. A program with an HTTP
+ * server of its own can serve the pages there: weft_debug_page_init.
+ *
+ * None of this needs weft_run. A program of pinned loops alone asks for the signal itself
+ * (weft_debug_signal); weft_run does so for its program.
+ *
+ * Signals: SIGQUIT is taken unless the program has a handler of its own, or WEFT_SIGQUIT=0 is in
+ * the environment. The stack of a loop is had by SIGURG to its thread, unless the program has a
+ * handler of its own for that: a system call of a callback may then end with EINTR where SA_RESTART
+ * does not help (a sleep, a poll).
  */
 #ifndef WEFT_DEBUG_H
 #define WEFT_DEBUG_H
@@ -26,15 +37,36 @@
 
 WEFT_BEGIN_DECLS
 
+/* What a program does once SIGQUIT's dump is written. */
+enum weft_debug_then {
+    WEFT_DEBUG_GO_ON = 0, /* nothing */
+    WEFT_DEBUG_EXIT = 1,  /* _exit(2), as a Go program does */
+};
+
+/**
+ * weft_debug_signal - take SIGQUIT: it writes every fiber and every pinned loop to standard error.
+ * @then: whether the program goes on afterwards; a later call changes it.
+ *
+ * weft_run takes the signal too, to go on, if it was not taken before; so call this before it, or
+ * at any time, to end with the dump.
+ * Returns 0; -EBUSY the program has a handler of its own, or WEFT_SIGQUIT=0 forbids it; -EAGAIN no
+ *   thread could be made; -EMFILE, -ENFILE, -EINVAL.
+ * Blocks:    no.
+ * Callable:  anywhere but signal handlers; weft_run need not be under way.
+ * Cost:      one sleeping thread, once.
+ * Since 0.1. See weft_dump, weft_debug_listen.
+ */
+WEFT_API int weft_debug_signal(enum weft_debug_then then);
+
 /**
  * weft_debug_listen - serve the debug pages.
  * @address: "host:port"; port 0: a free one (see weft_debug_address); borrowed.
  *
  * Returns 0; -EADDRINUSE, -EINVAL, -EALREADY it listens already, -EAGAIN no thread could be made.
  * Blocks:    to resolve a host name; numeric addresses do not.
- * Callable:  anywhere, also before weft_run. Once a process.
+ * Callable:  anywhere, also before weft_run or without it. Once a process.
  * Cost:      one sleeping thread.
- * Since 0.1. See weft_dump.
+ * Since 0.1. See weft_dump, weft_debug_page_init.
  */
 WEFT_API WEFT_MUST_CHECK int weft_debug_listen(const char *address);
 
@@ -50,13 +82,49 @@ WEFT_API WEFT_MUST_CHECK int weft_debug_listen(const char *address);
  */
 WEFT_API int weft_debug_address(char *buf, size_t bytes);
 
+/* One of the debug pages. */
+typedef struct weft_debug_page {
+    int status;       /* of HTTP: 200 or 404 */
+    const char *type; /* Content-Type */
+    char *text;       /* ends with a NUL that is not counted */
+    size_t bytes;
+} weft_debug_page;
+
 /**
- * weft_dump - write every fiber with its stack to a descriptor.
+ * weft_debug_page_init - make a debug page, for a program that serves them itself.
+ * @ret_page: receives the page; end it with weft_debug_page_fini.
+ * @path:     what follows /debug/pprof: "" or "/" (the index, whose links are relative and need the
+ *            slash), "/goroutine", "/symbol"; borrowed.
+ * @query:    what follows the '?' ("debug=2"), or the body of a POST; NULL: nothing; borrowed.
+ *
+ * Returns 0, also with a page that says 404; -ENOMEM.
+ * Blocks:    the thread, for as long as it takes to look at every stack and to find the names: do
+ *            not call it on a loop's thread or a busy worker, but on a thread made for it.
+ * Callable:  anywhere but signal handlers.
+ * Cost:      as weft_dump.
+ * Since 0.1. See weft_debug_listen.
+ */
+WEFT_API WEFT_MUST_CHECK int weft_debug_page_init(
+    weft_debug_page *ret_page, const char *path, const char *query);
+
+/**
+ * weft_debug_page_fini - give a page's text back.
+ * @page: page; NULL is fine.
+ *
+ * Blocks:    no.
+ * Callable:  anywhere but signal handlers.
+ * Since 0.1. See weft_debug_page_init.
+ */
+WEFT_API void weft_debug_page_fini(weft_debug_page *page);
+
+/**
+ * weft_dump - write every fiber and every pinned loop, with stacks, to a descriptor.
  * @fd: where; borrowed. A blocking write.
  *
  * Blocks:    the thread, while it writes (use a file or standard error).
  * Callable:  anywhere but signal handlers.
- * Cost:      a few microseconds a fiber, milliseconds once for the symbols.
+ * Cost:      a few microseconds a fiber or loop, a fifth of a second for a loop that does not
+ *            answer, milliseconds once for the symbols.
  * Since 0.1. See weft_debug_listen.
  */
 WEFT_API void weft_dump(int fd);

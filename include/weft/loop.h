@@ -141,7 +141,8 @@ WEFT_API int weft_loop_run(weft_loop *loop);
  * weft_loop_start - run the loop on a thread of its own.
  * @loop: loop; belongs to the new thread from here on.
  *
- * The thread has all signals blocked, and the loop's name.
+ * The thread has the loop's name, and all signals blocked but SIGURG, by which a dump asks for its
+ * stack (weft/debug.h).
  *
  * Returns 0; -EBUSY it is started already; -EAGAIN no thread could be made; -EINVAL the processor
  *   to pin to does not exist (it is tried before the thread runs).

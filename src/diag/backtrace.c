@@ -2,20 +2,9 @@
 /* backtrace.c - walking frame pointers (backtrace.h). */
 #include "diag/backtrace.h"
 
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
-#include "base/futex.h"
+#include "base/peek.h"
 #include "sched/stack.h"
 #include "sched/worker.h"
-
-int weft__read_safely(const void *from, void *to, size_t bytes)
-{
-    struct iovec l = {to, bytes}, r = {(void *)(uintptr_t)from, bytes};
-    long n = weft__syscall(SYS_process_vm_readv, getpid(), (long)&l, 1, (long)&r, 1, 0);
-    return n == (long)bytes;
-}
 
 static int walk(uintptr_t fp, uintptr_t low, uintptr_t high, uintptr_t *pcs, int n, int max)
 {

@@ -21,6 +21,4 @@ enum { WEFT__FRAMES_MAX = 64 };
 int weft__backtrace(struct weft__fiber *f, uintptr_t *ret_pcs, int max);
 /** Frames of the caller itself (fiber or thread). Async-signal-safe. */
 int weft__backtrace_here(uintptr_t *ret_pcs, int max);
-/** Reads bytes at an address that may be gone: false instead of a fault. Async-signal-safe. */
-int weft__read_safely(const void *from, void *to, size_t bytes);
 #endif

@@ -3,7 +3,8 @@
  * debug_server.c - the debug pages over HTTP, on a plain thread with blocking sockets.
  *
  * Not on fibers, on purpose: it must answer when every worker is stuck, which is when it is wanted.
- * One connection at a time, one request a connection, five seconds for it. HEAD and GET only.
+ * One connection at a time, one request a connection, five seconds for it. HEAD and GET, and POST
+ * of a megabyte at most for the page that takes questions (/debug/pprof/symbol).
  */
 #include <weft/debug.h>
 #include <weft/http1.h>
@@ -13,14 +14,15 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
 #include "base/futex.h"
-#include "diag/dump.h"
 #include "diag/metrics.h"
+#include "diag/thread_stack.h"
 #include "io/resolve.h"
 #include "sched/sched.h"
 
@@ -28,11 +30,11 @@ static const int64_t LIMIT_NS =
     5000000000; /* for the whole request, and again for the whole answer */
 static _Atomic int listener = -1;
 
-static const char index_page[] =
-    "<!doctype html><title>weft</title><h1>weft</h1><ul>"
-    "<li><a href=\"/debug/pprof/goroutine?debug=1\">fibers, grouped by stack</a>"
-    "<li><a href=\"/debug/pprof/goroutine?debug=2\">fibers, one by one</a>"
-    "<li><a href=\"/metrics\">metrics</a></ul>\n";
+static const size_t BODY_MAX = 1 << 20;
+
+static const char index_page[] = "<!doctype html><title>weft</title><h1>weft</h1><ul>"
+                                 "<li><a href=\"/debug/pprof/\">fibers and pinned loops</a>"
+                                 "<li><a href=\"/metrics\">metrics</a></ul>\n";
 
 static bool ready_by(int fd, short events, int64_t deadline_ns)
 {
@@ -67,21 +69,37 @@ static void answer(int fd, int code, const char *type, const struct weft__text *
         send_by(fd, body->data, body->len, deadline_ns);
 }
 
-static int page(const struct weft_http1_head *h, struct weft__text *t, const char **ret_type)
+/* A page of weft_debug_page_init: path goes on behind /debug/pprof. */
+static int debug_page(
+    struct weft_span path, struct weft_span query, struct weft__text *t, const char **ret_type)
 {
-    struct weft_span level = {0};
+    weft_debug_page p;
+    char *below = strndup(path.data, path.len), *question = strndup(query.data, query.len);
+    int code = 500;
+    if (below && question && weft_debug_page_init(&p, below, question) == 0) {
+        weft__text_bytes(t, p.text, p.bytes);
+        *ret_type = p.type;
+        code = p.status;
+        weft_debug_page_fini(&p);
+    }
+    free(below);
+    free(question);
+    return code;
+}
+
+static int page(
+    struct weft_span path, struct weft_span query, struct weft__text *t, const char **ret_type)
+{
+    static const char below[] = "/debug/pprof/";
+    size_t n = sizeof below - 1;
     *ret_type = "text/plain; charset=utf-8";
-    if (weft_span_is(h->path, "/metrics")) {
+    if (weft_span_is(path, "/metrics")) {
         *ret_type = "text/plain; version=0.0.4; charset=utf-8";
         weft__metrics_add(t);
-    } else if (weft_span_is(h->path, "/debug/pprof/goroutine")) {
-        weft_http1_query_get(h->query, "debug", &level);
-        if (weft_span_is(level, "2"))
-            weft__dump_all(t);
-        else
-            weft__dump_grouped(t);
-    } else if (weft_span_is(h->path, "/") || weft_span_is(h->path, "/debug/pprof/") ||
-               weft_span_is(h->path, "/debug/pprof")) {
+    } else if (path.len >= n && memcmp(path.data, below, n) == 0) {
+        struct weft_span rest = {path.data + n - 1, path.len - n + 1};
+        return debug_page(rest, query.data ? query : weft_span_of(""), t, ret_type);
+    } else if (weft_span_is(path, "/") || weft_span_is(path, "/debug/pprof")) {
         *ret_type = "text/html; charset=utf-8";
         weft__text_add(t, "%s", index_page);
     } else {
@@ -89,6 +107,47 @@ static int page(const struct weft_http1_head *h, struct weft__text *t, const cha
         return 404;
     }
     return 200;
+}
+
+/* The body of a POST, of which `have` bytes came with the head. False: it is not whole. */
+static bool read_body(int fd, const struct weft_http1_head *h, char *buf, size_t have, size_t room,
+    struct weft__text *ret, int64_t deadline_ns)
+{
+    struct weft_http1_body b;
+    weft_http1_body_init(&b, h);
+    for (;;) {
+        for (size_t used = 0; used < have && !b.done;) {
+            struct weft_span data;
+            ssize_t n = weft_http1_body_read(&b, buf + used, have - used, &data);
+            if (n < 0)
+                return false;
+            weft__text_bytes(ret, data.data, data.len);
+            used += (size_t)n;
+        }
+        if (b.done || ret->len > BODY_MAX || !ready_by(fd, POLLIN, deadline_ns))
+            return b.done && ret->len <= BODY_MAX;
+        ssize_t n = read(fd, buf, room);
+        if (n <= 0)
+            return false;
+        have = (size_t)n;
+    }
+}
+
+/* What is asked, once the head has come: GET, HEAD, or POST with its question in the body, which
+ * is read into `rest`, behind the head. */
+static int ask(int fd, const struct weft_http1_head *h, char *rest, size_t have, size_t room,
+    struct weft__text *t, const char **ret_type, int64_t deadline_ns)
+{
+    struct weft__text question = {0};
+    int code = 400;
+    if (h->method == WEFT_HTTP1_GET || h->method == WEFT_HTTP1_HEAD)
+        code = page(h->path, h->query, t, ret_type);
+    else if (h->method != WEFT_HTTP1_POST)
+        weft__text_add(t, "GET only\n");
+    else if (read_body(fd, h, rest, have, room, &question, deadline_ns))
+        code = page(h->path, (struct weft_span){question.data, question.len}, t, ret_type);
+    weft__text_free(&question);
+    return code;
 }
 
 static void serve(int fd)
@@ -109,12 +168,13 @@ static void serve(int fd)
     if (parsed == -EAGAIN)
         return;
     int code = 400;
-    bool head_only = h.method == WEFT_HTTP1_HEAD;
-    if (parsed >= 0 && (h.method == WEFT_HTTP1_GET || head_only))
-        code = page(&h, &t, &type);
-    else
+    if (parsed < 0)
         weft__text_add(&t, "GET only\n");
-    answer(fd, code, type, &t, head_only, weft__clock_ns() + LIMIT_NS);
+    else
+        code = ask(fd, &h, buf + parsed, len - (size_t)parsed, sizeof buf - (size_t)parsed, &t,
+            &type, deadline_ns);
+    answer(fd, code, type, &t, parsed >= 0 && h.method == WEFT_HTTP1_HEAD,
+        weft__clock_ns() + LIMIT_NS);
     weft__text_free(&t);
 }
 
@@ -152,6 +212,7 @@ static int thread_start(int ln)
 int weft_debug_listen(const char *address)
 {
     struct weft__addrs a;
+    weft__thread_stack_init();
     int rc = weft__resolve("tcp", address, 1, &a), none = -1, on = 1;
     if (rc < 0)
         return rc;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * diag.c - putting diagnosis under the runtime: hooks for fatal ends, the SIGQUIT dump.
+ * diag.c - putting diagnosis under the program: hooks for fatal ends, the SIGQUIT dump.
  *
  * SIGQUIT only writes to an eventfd; a sleeping thread of our own makes the dump, as symbols need
- * the allocator, which a signal handler may not touch. The fatal hooks run where the mistake was
- * made and may allocate: the process is about to end, and an alarm ends it for good should they
- * hang.
+ * the allocator, which a signal handler may not touch. It is there from the first weft_run or
+ * weft_debug_signal on, and serves pinned loops and fibers alike. The fatal hooks run where the
+ * mistake was made and may allocate: the process is about to end, and an alarm ends it for good
+ * should they hang.
  */
 #include <weft/debug.h>
 
@@ -23,12 +24,15 @@
 #include "diag/backtrace.h"
 #include "diag/dump.h"
 #include "diag/symbol.h"
+#include "diag/thread_stack.h"
 #include "sched/sched.h"
 #include "sync/object_core.h"
 
 enum { FATAL_LIMIT_S = 20 };
 
-static int quit_fd = -1;
+static pthread_mutex_t quit_lock = PTHREAD_MUTEX_INITIALIZER; /* of the installation */
+static int quit_fd = -1;                                      /* < 0: not installed */
+static _Atomic bool quit_ends;                                /* after the dump */
 
 void weft_dump(int fd)
 {
@@ -87,42 +91,77 @@ static void *quit_main(void *arg)
     (void)arg;
     weft__service_thread(1);
     while (read(quit_fd, &count, sizeof count) == sizeof count || errno == EINTR) {
-        weft__eprintf("weft: SIGQUIT: every fiber of process %d\n\n", (int)getpid());
+        weft__eprintf(
+            "weft: SIGQUIT: every fiber and pinned loop of process %d\n\n", (int)getpid());
         weft_dump(2);
+        if (at_load(&quit_ends))
+            _exit(2);
     }
     return NULL;
 }
 
-static void quit_install(void)
+static int quit_thread(void)
 {
-    const char *wish = getenv("WEFT_SIGQUIT");
-    struct sigaction old, sa = {.sa_handler = on_quit, .sa_flags = SA_RESTART | SA_ONSTACK};
     pthread_t t;
     sigset_t all, before;
-    if ((wish && strcmp(wish, "0") == 0) || sigaction(SIGQUIT, NULL, &old) < 0 ||
-        (old.sa_handler != SIG_DFL &&
-            old.sa_handler != SIG_IGN)) /* ignored: a shell's background job */
-        return;
-    quit_fd = eventfd(0, EFD_CLOEXEC);
-    if (quit_fd < 0)
-        return;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     int rc = pthread_create(&t, NULL, quit_main, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0)
-        return;
-    pthread_detach(t);
+    if (rc == 0)
+        pthread_detach(t);
+    return -rc;
+}
+
+static int quit_install_locked(void)
+{
+    const char *wish = getenv("WEFT_SIGQUIT");
+    struct sigaction old, sa = {.sa_handler = on_quit, .sa_flags = SA_RESTART | SA_ONSTACK};
+    if (quit_fd >= 0)
+        return 0;
+    if ((wish && strcmp(wish, "0") == 0) || sigaction(SIGQUIT, NULL, &old) < 0 ||
+        (old.sa_handler != SIG_DFL &&
+            old.sa_handler != SIG_IGN)) /* ignored: a shell's background job */
+        return -EBUSY;
+    weft__thread_stack_init();
+    quit_fd = eventfd(0, EFD_CLOEXEC);
+    if (quit_fd < 0)
+        return -errno;
+    int rc = quit_thread();
+    if (rc < 0) {
+        close(quit_fd);
+        quit_fd = -1;
+        return rc;
+    }
     sigemptyset(&sa.sa_mask);
     sigaction(SIGQUIT, &sa, NULL);
+    return 0;
+}
+
+static int quit_install(void)
+{
+    pthread_mutex_lock(&quit_lock);
+    int rc = quit_install_locked();
+    pthread_mutex_unlock(&quit_lock);
+    return rc;
+}
+
+int weft_debug_signal(enum weft_debug_then then)
+{
+    if (then != WEFT_DEBUG_GO_ON && then != WEFT_DEBUG_EXIT)
+        return -EINVAL;
+    int rc = quit_install();
+    if (rc == 0)
+        at_store(&quit_ends, then == WEFT_DEBUG_EXIT);
+    return rc;
 }
 
 void weft__diag_init(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     weft__fatal_hook = fatal_self;
     weft__dump_hook = weft_dump;
     weft__deadlock_hook = on_deadlock;
     weft__site_hook = site_text;
-    pthread_once(&once, quit_install);
+    weft__thread_stack_init();
+    quit_install(); /* a program that has the signal for itself keeps it */
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/futex.h"
+#include "base/peek.h"
 #include "ctx/record.h"
 #include "diag/backtrace.h"
 #include "diag/symbol.h"
@@ -58,7 +59,7 @@ static int first_frame(const struct snapshot *s)
     return first;
 }
 
-static void add_duration(struct weft__text *t, int64_t ns)
+void weft__dump_duration(struct weft__text *t, int64_t ns)
 {
     if (ns < 1000000000)
         weft__text_add(t, "%lld ms", (long long)(ns / 1000000));
@@ -95,13 +96,13 @@ static void add_state(struct weft__text *t, const struct snapshot *s)
     if (s->state == WEFT__WAITING) {
         int64_t waited = weft__coarse_ns() - s->since_ns;
         weft__text_add(t, " for ");
-        add_duration(t, waited > 0 ? waited : 0);
+        weft__dump_duration(t, waited > 0 ? waited : 0);
         add_object(t, s);
     }
     weft__text_add(t, "]");
 }
 
-static void add_frames(struct weft__text *t, const uintptr_t *pcs, int n)
+void weft__dump_frames(struct weft__text *t, const uintptr_t *pcs, int n)
 {
     for (int i = 0; i < n; i++) {
         struct weft__symbol y = weft__symbol_of(pcs[i], i > 0);
@@ -127,7 +128,7 @@ static void add_fiber(struct weft__text *t, const struct snapshot *s)
     if (s->frames == 0)
         weft__text_add(t, "    (running: no stack)\n");
     int first = first_frame(s);
-    add_frames(t, s->pcs + first, s->frames - first);
+    weft__dump_frames(t, s->pcs + first, s->frames - first);
     if (s->spawn_site) {
         struct weft__symbol y = weft__symbol_of((uintptr_t)s->spawn_site, 1);
         weft__text_add(
@@ -139,18 +140,30 @@ static void add_fiber(struct weft__text *t, const struct snapshot *s)
     weft__text_add(t, "\n");
 }
 
+struct list {
+    struct weft__text *text;
+    size_t fibers;
+};
+
 static bool add_each(struct weft__fiber *f, void *arg)
 {
+    struct list *l = arg;
     struct snapshot s;
     take(f, &s);
-    if (s.state != WEFT__DEAD)
-        add_fiber(arg, &s);
+    if (s.state == WEFT__DEAD)
+        return true;
+    add_fiber(l->text, &s);
+    l->fibers++;
     return true;
 }
 
 void weft__dump_all(struct weft__text *t)
 {
-    weft__fibers_each(add_each, t);
+    struct list l = {.text = t};
+    weft__fibers_each(add_each, &l);
+    if (l.fibers == 0)
+        weft__text_add(t, "no fibers\n\n");
+    weft__dump_loops(t);
 }
 
 void weft__dump_self(struct weft__text *t)
@@ -170,7 +183,7 @@ void weft__dump_self(struct weft__text *t)
     int first = 0;
     while (first + 1 < n && is_runtime(weft__symbol_of(pcs[first], 1).function))
         first++;
-    add_frames(t, pcs + first, n - first);
+    weft__dump_frames(t, pcs + first, n - first);
 }
 
 /* ---- grouped ---- */
@@ -197,10 +210,15 @@ static uint64_t hash(const uintptr_t *pcs, int n)
     return h ^ h >> 29;
 }
 
-static bool same(const struct group *g, const struct snapshot *s)
+static bool same(const struct group *g, const uintptr_t *pcs, int frames)
 {
-    return g->frames == s->frames &&
-           memcmp(g->pcs, s->pcs, (size_t)s->frames * sizeof *s->pcs) == 0;
+    return g->frames == frames && memcmp(g->pcs, pcs, (size_t)frames * sizeof *pcs) == 0;
+}
+
+/* Stands in for a stack that could not be had: the format has no empty ones. */
+__attribute__((noinline)) static void running_and_not_asked(void)
+{
+    __asm__ volatile("");
 }
 
 static bool grow(struct groups *g)
@@ -225,28 +243,58 @@ static bool grow(struct groups *g)
     return true;
 }
 
-static bool group_each(struct weft__fiber *f, void *arg)
+static bool group_add(struct groups *g, const uintptr_t *pcs, int frames)
 {
-    struct groups *g = arg;
-    struct snapshot s;
-    take(f, &s);
-    if (s.state == WEFT__DEAD)
-        return true;
+    const uintptr_t unknown = (uintptr_t)running_and_not_asked + 1;
+    if (frames == 0) {
+        pcs = &unknown;
+        frames = 1;
+    }
     g->total++;
     if (g->n == g->room && !grow(g))
         return false;
-    size_t k = hash(s.pcs, s.frames) % g->slots;
-    while (g->index[k] && !same(&g->at[g->index[k] - 1], &s))
+    size_t k = hash(pcs, frames) % g->slots;
+    while (g->index[k] && !same(&g->at[g->index[k] - 1], pcs, frames))
         k = (k + 1) % g->slots;
     if (!g->index[k]) {
         struct group *n = &g->at[g->n++];
         g->index[k] = g->n;
         n->count = 0;
-        n->frames = s.frames;
-        memcpy(n->pcs, s.pcs, sizeof n->pcs);
+        n->frames = frames;
+        memcpy(n->pcs, pcs, (size_t)frames * sizeof *pcs);
     }
     g->at[g->index[k] - 1].count++;
     return true;
+}
+
+static bool group_fiber(struct weft__fiber *f, void *arg)
+{
+    struct snapshot s;
+    take(f, &s);
+    return s.state == WEFT__DEAD || group_add(arg, s.pcs, s.frames);
+}
+
+static void group_loop(const uintptr_t *pcs, int n, void *arg)
+{
+    group_add(arg, pcs, n);
+}
+
+/* The executable parts of the process's map, as pprof wants them. */
+static void add_memory_map(struct weft__text *t)
+{
+    char *line = NULL;
+    size_t room = 0;
+    FILE *f = fopen("/proc/self/maps", "re");
+    if (!f)
+        return;
+    weft__text_add(t, "--- Memory map: ---\n");
+    while (getline(&line, &room, f) > 0) {
+        const char *mode = strchr(line, ' ');
+        if (mode && strlen(mode) > 3 && mode[3] == 'x')
+            weft__text_add(t, "%s", line);
+    }
+    free(line);
+    fclose(f);
 }
 
 static int by_count(const void *a, const void *b)
@@ -258,7 +306,8 @@ static int by_count(const void *a, const void *b)
 void weft__dump_grouped(struct weft__text *t)
 {
     struct groups g = {0};
-    weft__fibers_each(group_each, &g);
+    weft__fibers_each(group_fiber, &g);
+    weft__dump_loop_stacks(group_loop, &g);
     if (g.n)
         qsort(g.at, g.n, sizeof *g.at, by_count);
     weft__text_add(t, "goroutine profile: total %llu\n", (unsigned long long)g.total);
@@ -274,6 +323,7 @@ void weft__dump_grouped(struct weft__text *t)
         }
         weft__text_add(t, "\n");
     }
+    add_memory_map(t);
     free(g.at);
     free(g.index);
 }

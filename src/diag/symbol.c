@@ -69,6 +69,19 @@ static struct weft__symbol look_up(uintptr_t pc, uintptr_t at)
     return s;
 }
 
+struct Dwfl *weft__dwfl_acquire(void)
+{
+    pthread_mutex_lock(&lock);
+    if (!dwfl)
+        report_modules();
+    return dwfl;
+}
+
+void weft__dwfl_release(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
 struct weft__symbol weft__symbol_of(uintptr_t pc, int is_return)
 {
     struct entry **bucket = &cache[(pc >> 2) % BUCKETS], *e;

@@ -21,6 +21,11 @@ struct weft__symbol {
     uintptr_t offset; /* from the function's start */
 };
 
+struct Dwfl;
+/** libdwfl's view of this process, its modules known, for somebody else's use until
+ * weft__dwfl_release; NULL: there is none (release all the same). */
+struct Dwfl *weft__dwfl_acquire(void);
+void weft__dwfl_release(void);
 /** is_return: pc is a return address, so the call is one byte earlier. */
 struct weft__symbol weft__symbol_of(uintptr_t pc, int is_return);
 #endif

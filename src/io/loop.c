@@ -44,6 +44,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include "base/alloc.h"
 #include "base/futex.h"
 #include "io/loop_impl.h"
@@ -187,6 +188,7 @@ void weft__loop_deliver(weft_loop *loop, weft_loop_io *io, unsigned events)
     if (!events)
         return;
     loop_count(&loop->stats.io_events, 1);
+    loop_calls(loop, io->fn);
     io->fn(loop, io, events);
 }
 
@@ -220,6 +222,7 @@ static void deliver_messages(weft_loop *loop, bool all)
         }
         bool end = m == last || (last == &q->stub && q->head == &q->stub);
         loop_count(&loop->stats.messages, 1);
+        loop_calls(loop, m->fn);
         m->fn(loop, m);
         if (end)
             return;
@@ -240,8 +243,23 @@ static void run_deferred(weft_loop *loop)
     loop->deferred_end = &loop->deferred;
     for (; m; m = next) {
         next = m->next;
+        loop_calls(loop, m->fn);
         m->fn(loop, m);
     }
+}
+
+static void set_place(weft_loop *loop, enum weft__loop_place place)
+{
+    at_store_rlx(&loop->place, (int)place); /* [mo:loop_stats] */
+}
+
+static void turn_begins(weft_loop *loop)
+{
+    loop_count(&loop->stats.turns, 1);
+    loop->now_ns = weft__clock_ns();
+    at_store_rlx(&loop->turned_ns, loop->now_ns); /* [mo:loop_stats] */
+    loop_calls(loop, 0);
+    set_place(loop, WEFT__LOOP_CALLING);
 }
 
 /* How long the wait may last: `limit_ns`, the next timer, 0 while work is pending. */
@@ -271,6 +289,7 @@ static int turn(weft_loop *loop, int64_t limit_ns)
     int64_t wait_ns = wait_limit(loop, limit_ns);
     if (wait_ns != 0 && !fall_asleep(loop))
         wait_ns = 0;
+    set_place(loop, WEFT__LOOP_POLLING);
     int rc = loop->backend->wait(loop, wait_ns);
     if (wait_ns != 0) {
         at_store(&loop->asleep, 0);
@@ -278,8 +297,7 @@ static int turn(weft_loop *loop, int64_t limit_ns)
     }
     if (rc < 0)
         return rc;
-    loop_count(&loop->stats.turns, 1);
-    loop->now_ns = weft__clock_ns();
+    turn_begins(loop);
     weft__loop_wheel_run(loop);
     deliver_messages(loop, false);
     deliver_again(loop);
@@ -312,6 +330,9 @@ static int adopt(weft_loop *loop)
         return rc;
     loop->owner = pthread_self();
     loop->now_ns = weft__clock_ns();
+    at_store_rlx(&loop->turned_ns, loop->now_ns); /* [mo:loop_stats] */
+    at_store_rlx(
+        &loop->tid, (int)weft__syscall(SYS_gettid, 0, 0, 0, 0, 0, 0)); /* [mo:loop_stats] */
     at_store(&loop->owned, true);
     return 0;
 }
@@ -340,6 +361,7 @@ int weft_loop_step(weft_loop *loop, int64_t timeout_ns)
     rc = turn(loop, timeout_ns);
     if (rc == 0)
         rc = take_stop(loop);
+    set_place(loop, WEFT__LOOP_AWAY);
     self = outer;
     at_store(&loop->running, false);
     return rc;
@@ -368,6 +390,7 @@ int weft_loop_run(weft_loop *loop)
     self = loop;
     while (rc == 0 && !take_stop(loop))
         rc = turn(loop, -1);
+    set_place(loop, WEFT__LOOP_AWAY);
     self = outer;
     at_store(&loop->running, false);
     return rc;
@@ -397,6 +420,7 @@ int weft_loop_start(weft_loop *loop)
     }
     sigset_t all, old;
     sigfillset(&all);
+    sigdelset(&all, SIGURG); /* by which a dump asks a thread for its stack */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     if (rc == 0)
         rc = -pthread_create(&loop->thread, &attr, thread_main, loop);
@@ -527,6 +551,7 @@ int weft_loop_new(const weft_loop_opts *opts, weft_loop **ret_loop)
     rc = take_opts(loop, opts);
     if (rc < 0)
         goto close_wake;
+    weft__loop_enlist(loop);
     *ret_loop = loop;
     return 0;
 close_wake:
@@ -542,6 +567,7 @@ void weft_loop_free(weft_loop *loop)
         return;
     if (at_load(&loop->running) || loop->started)
         weft__misuse("weft_loop_free of loop \"%s\", which runs", loop->name);
+    weft__loop_delist(loop);
     weft__loop_listeners_free(loop);
     weft__loop_batch_close(loop);
     loop->backend->close(loop);

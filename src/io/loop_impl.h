@@ -3,6 +3,7 @@
  * loop_impl.h - the inside of a pinned loop, shared by the loop_*.c files and nobody else.
  *
  *   loop.c         the turn, the table of records, messages' delivery, life of a loop
+ *   loop_list.c    all loops, and what can be seen of them from outside (loop_view.h)
  *   loop_post.c    the queue of messages and the wake protocol
  *   loop_timer.c   the timing wheel
  *   loop_epoll.c   back end epoll          loop_uring.c   back end io_uring
@@ -21,7 +22,8 @@
  * Invariants:
  *   L1  io->slot != 0 exactly while the record is added; then the slot points back to it.
  *   L2  a record is in `again` or `again_now` exactly while io->again != 0.
- *   L3  only the thread that turns the loop touches anything but queue, asleep, stop and stats.
+ *   L3  only the thread that turns the loop touches anything but queue, asleep, stop and stats; a
+ *       view reads what is atomic.
  */
 #ifndef WEFT_IO_LOOP_IMPL_H
 #define WEFT_IO_LOOP_IMPL_H
@@ -30,6 +32,7 @@
 #include <weft/loop.h>
 #include "base/atomic.h"
 #include "base/fatal.h"
+#include "io/loop_view.h"
 
 #define LOOP_LEVELS 8 /* of 64 slots each: 2^48 ticks of a millisecond */
 #define LOOP_CHUNK 1024u
@@ -99,7 +102,7 @@ struct loop_slot {
 struct loop_counters { /* written by the loop's thread, read by any */
     _Atomic uint64_t turns, waits, wakeups, io_events, messages, timers_fired, accepted;
     _Atomic uint64_t accept_pauses, sends, sends_blocked, bytes_sent, stale_events, io_count,
-        timer_count;
+        timer_count, listener_count;
 };
 
 /* What a back end does. All run on the loop's thread, or before its first turn. */
@@ -153,6 +156,12 @@ struct weft_loop {
     bool batch_tried;
 
     struct loop_counters stats;
+    /* For views; written by the loop's thread alone. */
+    _Atomic int tid, place;     /* place: enum weft__loop_place */
+    _Atomic int64_t turned_ns;  /* when the turn began */
+    _Atomic uintptr_t callback; /* begun last in this turn, or 0 */
+    weft_loop_link listed;      /* under loop_list.c's lock, as is id */
+    uint64_t id;
     _Atomic bool owned, running; /* owned: `owner` is set, for good */
     pthread_t owner;
     bool started; /* the starter's and joiner's */
@@ -199,6 +208,11 @@ static inline void loop_count(_Atomic uint64_t *counter, uint64_t n)
     at_store_rlx(counter, at_load_rlx(counter) + n); /* [mo:loop_stats] */
 }
 
+/* Notes which callback comes next: a store a callback. */
+#define loop_calls(loop, fn) at_store_rlx(&(loop)->callback, (uintptr_t)(fn)) /* [mo:loop_stats] */
+
+void weft__loop_enlist(weft_loop *loop);
+void weft__loop_delist(weft_loop *loop);
 void weft__loop_deliver(weft_loop *loop, weft_loop_io *io, unsigned events);
 int weft__loop_io_insert(
     weft_loop *loop, weft_loop_io *io, int fd, unsigned events, weft_loop_io_fn *fn);

@@ -62,6 +62,7 @@ void weft__loop_accepted(weft_loop *loop, weft_loop_io *io, int fd)
     weft_loop_listener *l = listener_of(io);
     set_starved(loop, l, false);
     loop_count(&loop->stats.accepted, 1);
+    loop_calls(loop, l->fn);
     l->fn(loop, l, fd, l->arg);
 }
 
@@ -96,6 +97,7 @@ static void starve(weft_loop *loop, weft_loop_listener *l, int err)
     if (!first)
         return;
     loop_count(&loop->stats.accept_pauses, 1);
+    loop_calls(loop, l->fn);
     l->fn(loop, l, err, l->arg);
 }
 
@@ -276,6 +278,7 @@ static int start_listener(
         return rc;
     }
     link_push(&loop->listeners, &l->link);
+    loop_count(&loop->stats.listener_count, 1);
     *ret_listener = l;
     return 0;
 }
@@ -370,6 +373,7 @@ static void close_socket(weft_loop *loop, weft_loop_listener *l)
     set_starved(loop, l, false);
     weft_loop_timer_stop(loop, &l->retry);
     link_remove(&l->link);
+    loop_count(&loop->stats.listener_count, (uint64_t)-1);
     weft_loop_io_close(loop, &l->io);
     if (l->path && weft__sys_stat(l->path, &st) == 0 && st.st_dev == l->path_dev &&
         st.st_ino == l->path_ino)

@@ -107,6 +107,7 @@ static void fire_due(weft_loop *loop)
         link_remove(&t->link);
         w->count--;
         loop_count(&loop->stats.timers_fired, 1);
+        loop_calls(loop, t->fn);
         t->fn(loop, t);
     }
 }

@@ -46,6 +46,7 @@ struct weft__mach *weft__mach_new(void)
             return NULL;
     }
     m->idle.flags = WEFT__F_IDLE;
+    at_store(&m->hog_timer, WEFT__NO_HOG_TIMER);
     m->gathered_tail = &m->gathered;
     m->t.cur = &m->idle;
     return m;
@@ -86,14 +87,17 @@ void weft__mach_bind(struct weft__mach *m)
     m->pthread = pthread_self();
     m->tid = (int)weft__syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
     weft__sanitize_thread(&m->idle);
-    if (!m->foreign)
+    if (!m->foreign) {
         alt_stack_install(m);
+        weft__hog_timer_open(m);
+    }
     weft__tls_thread = &m->t;
 }
 
 void weft__mach_unbind(struct weft__mach *m)
 {
     weft__tls_thread = NULL;
+    weft__hog_timer_close(m);
     if (m->alt_stack) {
         sigaltstack(&m->old_alt, NULL);
         munmap(m->alt_stack, ALT_STACK_BYTES + 4096);

@@ -197,6 +197,7 @@ static void services_stop(struct weft__sched *s, struct weft__mach *self)
         weft__unlock(&s->lock);
         weft__mach_free(m);
     }
+    weft__hog_timer_close(self); /* before its signal has no handler */
     if (s->preempt)
         weft__preempt_uninstall();
     weft__overflow_uninstall();

@@ -113,7 +113,8 @@ struct weft__mach {
     stack_t old_alt;
     _Atomic uintptr_t sig_pc, sig_fp; /* where a preempted fiber stopped, 0: not preempted */
     _Atomic uint32_t exited;
-    _Atomic uint32_t expected; /* the monitor has signalled it */
+    _Atomic int hog_timer;     /* kernel timer on its CPU clock, or WEFT__NO_HOG_TIMER (M5) */
+    _Atomic uint32_t expected; /* the monitor has signalled it, for want of that timer */
     _Atomic uint32_t sample;   /* 1: diag wants to know where it runs; 2: answered */
     _Atomic uintptr_t sample_pc, sample_fp;
 };
@@ -250,6 +251,10 @@ void weft__await_holds(void);
 /* monitor.c */
 void *weft__monitor_main(void *arg);
 void weft__monitor_kick(void);
+enum { WEFT__NO_HOG_TIMER = -1 };
+/** Makes and ends the calling thread's timer (M5 of monitor.c). */
+void weft__hog_timer_open(struct weft__mach *m);
+void weft__hog_timer_close(struct weft__mach *m);
 int weft__preempt_install(int signal_number);
 void weft__preempt_uninstall(void);
 /** Where another thread's code runs at this moment, asked by a signal; false: no answer in 200

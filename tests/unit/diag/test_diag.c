@@ -170,6 +170,7 @@ static void look_at_pages(void)
     need(t, "weft_workers 1\n");
     need(t, "weft_parks_total{reason=\"chan receive\"} 3\n");
     need(get("/debug/pprof/"), "goroutine?debug=2");
+    need(get("/"), "/debug/pprof/");
     need(get("/nothing"), "HTTP/1.1 404 ");
 }
 
@@ -264,7 +265,7 @@ static int quit_app(void *arg)
         len += (size_t)n;
     }
     dup2(saved, 2);
-    need(text, "weft: SIGQUIT: every fiber of process ");
+    need(text, "weft: SIGQUIT: every fiber and pinned loop of process ");
     (void)v;
     weft_scope_cancel(&s);
     weft_wait(&s);

@@ -35,6 +35,11 @@ static inline void weft__arch_saved_frame(const void *sp, uintptr_t *ret_pc, uin
  * Async-signal-safe. */
 void weft__arch_ucontext_frame(const void *ucontext, uintptr_t *ret_pc, uintptr_t *ret_fp);
 
+/* All of its registers that unwind tables speak of, by DWARF's numbers. */
+enum { WEFT__ARCH_REGISTERS = 17, WEFT__ARCH_SP = 7, WEFT__ARCH_PC = 16 };
+/** Async-signal-safe. */
+void weft__arch_ucontext_registers(const void *ucontext, uint64_t ret[WEFT__ARCH_REGISTERS]);
+
 static inline void weft__cpu_pause(void)
 {
     __builtin_ia32_pause();

@@ -42,7 +42,7 @@ enum weft__rank {
     WEFT__RANK_ALARM = 1, /* a weft_timer: it starts a fiber under a context */
     WEFT__RANK_CTX,       /* a context, and the scope that begins with it; parent before child */
     WEFT__RANK_SYNC,      /* channels and the sync kit's objects */
-    WEFT__RANK_FD,        /* poller's per-fd state; jobs of the thread pool */
+    WEFT__RANK_FD,        /* poller's per-fd state; jobs of the thread pool; the list of loops */
     WEFT__RANK_TIMER,     /* a worker's timer heap */
     WEFT__RANK_SCHED,     /* global queue, idle lists */
     WEFT__RANK_THREAD,    /* one thread's ownership of its worker */

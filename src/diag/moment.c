@@ -12,7 +12,6 @@
 
 #include <elfutils/libdwfl.h>
 #include <string.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "base/peek.h"
@@ -23,14 +22,9 @@ static bool attached;
 
 void weft__moment_take(struct weft__moment *ret, const void *ucontext)
 {
-    static const int order[WEFT__REGISTERS] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI,
-        REG_RBP, REG_RSP, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
-        REG_RIP};
-    const ucontext_t *u = ucontext;
-    for (int i = 0; i < WEFT__REGISTERS; i++)
-        ret->registers[i] = (uint64_t)u->uc_mcontext.gregs[order[i]];
-    ret->bytes =
-        weft__read_some((void *)(uintptr_t)ret->registers[7], ret->stack, sizeof ret->stack);
+    weft__arch_ucontext_registers(ucontext, ret->registers);
+    ret->bytes = weft__read_some(
+        (void *)(uintptr_t)ret->registers[WEFT__ARCH_SP], ret->stack, sizeof ret->stack);
 }
 
 static pid_t next_thread(Dwfl *d, void *arg, void **ret_thread)
@@ -51,7 +45,7 @@ static bool get_thread(Dwfl *d, pid_t tid, void *arg, void **ret_thread)
 
 static bool read_memory(Dwfl *d, Dwarf_Addr at, Dwarf_Word *ret, void *arg)
 {
-    uint64_t low = moment->registers[7];
+    uint64_t low = moment->registers[WEFT__ARCH_SP];
     (void)d, (void)arg;
     if (at >= low && at - low + sizeof *ret <= moment->bytes) {
         memcpy(ret, moment->stack + (at - low), sizeof *ret);
@@ -63,7 +57,7 @@ static bool read_memory(Dwfl *d, Dwarf_Addr at, Dwarf_Word *ret, void *arg)
 static bool set_registers(Dwfl_Thread *thread, void *arg)
 {
     (void)arg;
-    return dwfl_thread_state_registers(thread, 0, WEFT__REGISTERS, moment->registers);
+    return dwfl_thread_state_registers(thread, 0, WEFT__ARCH_REGISTERS, moment->registers);
 }
 
 static const Dwfl_Thread_Callbacks callbacks = {
@@ -101,6 +95,6 @@ int weft__unwind(const struct weft__moment *m, uintptr_t *ret_pcs, int max)
     moment = NULL;
     weft__dwfl_release();
     if (f.n == 0 && max > 0)
-        ret_pcs[f.n++] = (uintptr_t)m->registers[16];
+        ret_pcs[f.n++] = (uintptr_t)m->registers[WEFT__ARCH_PC];
     return f.n;
 }

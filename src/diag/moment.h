@@ -11,11 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WEFT__REGISTERS = 17, WEFT__STACK_COPY = 64 << 10 };
+#include "arch/arch.h"
+
+enum { WEFT__STACK_COPY = 64 << 10 };
 
 struct weft__moment {
-    uint64_t registers[WEFT__REGISTERS]; /* in DWARF's order: 6 rbp, 7 rsp, 16 rip */
-    size_t bytes;                        /* of stack, from rsp on */
+    uint64_t registers[WEFT__ARCH_REGISTERS];
+    size_t bytes; /* of stack, from the stack pointer on */
     unsigned char stack[WEFT__STACK_COPY];
 };
 

@@ -2,36 +2,55 @@
 /*
  * loop_list.c - the list of all pinned loops, and views of them from outside (loop_view.h).
  *
- * Concurrency: a mutex guards the list alone. A view reads the counters and the notes of the turn
+ * Concurrency: a lock guards the list alone, and is held for as long as a view takes. A view reads the counters and the notes of the turn
  * as they stand (relaxed atomics, one writer), and counts the queue of messages by the kernel's
  * eyes, as its nodes belong to others and may be gone at any moment: the count is exact for a loop
  * that sleeps or hangs, and about right for one that is at work.
  */
 #include <string.h>
 
+#include "base/lock.h"
 #include "base/peek.h"
 #include "io/loop_impl.h"
 #include "io/loop_view.h"
+#include "sched/sched.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct weft__lock lock;
 static weft_loop_link all; /* under lock, as is the next; zeroed: empty */
 static uint64_t last_id;
 
+/* A fiber holds it inside the runtime only (L1 of lock.h); a plain thread is not drawn in for it. */
+static bool list_lock(void)
+{
+    bool inside = weft__self() != NULL;
+    if (inside)
+        weft__enter();
+    weft__lock(&lock, WEFT__RANK_FD);
+    return inside;
+}
+
+static void list_unlock(bool inside)
+{
+    weft__unlock(&lock);
+    if (inside)
+        weft__leave();
+}
+
 void weft__loop_enlist(weft_loop *loop)
 {
-    pthread_mutex_lock(&lock);
+    bool inside = list_lock();
     if (!all.next)
         link_init(&all);
     loop->id = ++last_id;
     link_push(&all, &loop->listed);
-    pthread_mutex_unlock(&lock);
+    list_unlock(inside);
 }
 
 void weft__loop_delist(weft_loop *loop)
 {
-    pthread_mutex_lock(&lock);
+    bool inside = list_lock();
     link_remove(&loop->listed);
-    pthread_mutex_unlock(&lock);
+    list_unlock(inside);
 }
 
 static unsigned messages_waiting(const struct loop_queue *q)
@@ -72,10 +91,10 @@ static void view(const weft_loop *loop, struct weft__loop_view *ret)
 size_t weft__loops_view(struct weft__loop_view *at, size_t room)
 {
     size_t n = 0;
-    pthread_mutex_lock(&lock);
+    bool inside = list_lock();
     for (weft_loop_link *l = all.next; l && l != &all; l = l->next, n++)
         if (n < room)
             view(WEFT_LOOP_OWNER(l, weft_loop, listed), &at[n]);
-    pthread_mutex_unlock(&lock);
+    list_unlock(inside);
     return n;
 }

@@ -190,14 +190,20 @@ void weft__switch_to(struct weft__mach *m, struct weft__fiber *from, struct weft
     weft__after_switch(m);
 }
 
-/* The next fiber without the idle stack's help; NULL: let the idle stack look. */
+/* The idle stack is to look, since a timer is due or this is the 61st pick. That pick is left for
+ * look_local to count: whoever counts it must make it, or the global queue, and the ring behind the
+ * hand-off slot, starve. */
+static bool look_is_due(struct weft__worker *w)
+{
+    return (weft__turns(w) + 1) % WEFT__POLL_TURNS == 0 ||
+           at_load_rlx(&w->heap.next_ns) <=
+               at_load_rlx(&weft__sched.coarse_ns); /* [mo:alone: late by a tick at most] */
+}
+
+/* The next fiber without the idle stack's help, or NULL. */
 static struct weft__fiber *pick(struct weft__worker *w)
 {
-    if (weft__turn(w) % WEFT__POLL_TURNS == 0)
-        return NULL;
-    if (at_load_rlx(&w->heap.next_ns) <=
-        at_load_rlx(&weft__sched.coarse_ns)) /* [mo:alone: late by a tick at most] */
-        return NULL;
+    weft__turn(w);
     struct weft__fiber *f = at_load(&w->next);
     if (f && at_cas(&w->next, &f, NULL))
         return f->bound ? (weft__global_push(f), NULL) : f;
@@ -213,7 +219,7 @@ static struct weft__fiber *pick(struct weft__worker *w)
 static void leave(struct weft__mach *m, struct weft__fiber *f, enum weft__op op)
 {
     struct weft__worker *w = weft__mach_worker(m);
-    struct weft__fiber *to = w ? pick(w) : NULL;
+    struct weft__fiber *to = w && !look_is_due(w) ? pick(w) : NULL;
     m->op = op;
     m->op_fiber = f;
     if (w)
@@ -310,9 +316,12 @@ void weft__yield(void)
     if (f->flags & (WEFT__F_THREAD | WEFT__F_IDLE))
         return;
     struct weft__worker *w = weft__mach_worker(m);
-    struct weft__fiber *to = w ? pick(w) : NULL;
-    if (w && !to && weft__turns(w) % WEFT__POLL_TURNS != 0 && weft__ring_empty(w))
-        return; /* nobody else here: the others are looked for every 61st turn */
+    struct weft__fiber *to = NULL;
+    if (w && !look_is_due(w)) {
+        to = pick(w);
+        if (!to && weft__ring_empty(w))
+            return; /* nobody else here: the others are looked for every 61st turn */
+    }
     m->op = WEFT__OP_YIELD;
     m->op_fiber = f;
     if (w)

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_fair.c - nobody is forgotten behind fibers that keep one worker busy: two that pass a ball
+ * over the hand-off slot, or two that yield to each other. A third waits in the ring, in the global
+ * queue, or for a timer, and must be reached within a few rounds of the 61 picks after which the
+ * scheduler looks there. What is counted is passes of the ball, not time.
+ *
+ * One worker throughout: with two, the idle one would steal what the busy one forgets.
+ */
+#include <weft/sugar_chan.h>
+
+#include "sync_test.h"
+
+enum { LOOKS = 4 * 61, GIVE_UP = 20000000 };
+
+typedef WEFT_CHAN_OF(int) int_chan;
+
+static struct {
+    int_chan there, back;
+    _Atomic long passes;
+    _Atomic int stop, reached, ended;
+    long seen; /* the ball's passes when the third one ran */
+} g;
+
+static void reset(void)
+{
+    CHECK_EQ(weft_chan_make(&g.there, 0), 0);
+    CHECK_EQ(weft_chan_make(&g.back, 0), 0);
+    at_store(&g.passes, 0);
+    at_store(&g.stop, 0);
+    at_store(&g.reached, 0);
+    at_store(&g.ended, 0);
+}
+
+static int thrower(void *arg)
+{
+    int v;
+    (void)arg;
+    while (!at_load(&g.stop) && at_add(&g.passes, 1) < GIVE_UP) {
+        CHECK_EQ(weft_send(g.there, 1), 0);
+        CHECK_EQ(weft_recv(g.back, &v), 1);
+    }
+    weft_chan_close(g.there);
+    at_add(&g.ended, 1);
+    return 0;
+}
+
+static int returner(void *arg)
+{
+    int v;
+    (void)arg;
+    while (weft_recv(g.there, &v) == 1)
+        CHECK_EQ(weft_send(g.back, v), 0);
+    at_add(&g.ended, 1);
+    return 0;
+}
+
+static int yielder(void *arg)
+{
+    (void)arg;
+    while (!at_load(&g.stop) && at_add(&g.passes, 1) < GIVE_UP)
+        yield();
+    at_add(&g.ended, 1);
+    return 0;
+}
+
+static int third(void *arg)
+{
+    (void)arg;
+    g.seen = at_load(&g.passes);
+    at_store(&g.reached, 1);
+    return 0;
+}
+
+static void end(void)
+{
+    at_store(&g.stop, 1);
+    while (at_load(&g.ended) < 2)
+        nap(100000);
+    weft_chan_free(g.there);
+    weft_chan_free(g.back);
+}
+
+/* The first fiber itself yields: each time it goes to the ring's end, behind the ball's hand-offs. */
+static int ring(void *arg)
+{
+    reset();
+    (void)arg;
+    go(thrower, NULL);
+    go(returner, NULL);
+    while (at_load(&g.passes) < 10)
+        yield();
+    long before = at_load(&g.passes);
+    for (int i = 0; i < 100; i++)
+        yield();
+    CHECK(at_load(&g.passes) - before <= 100 * LOOKS);
+    end();
+    return 0;
+}
+
+TEST(the_ring_behind_a_ball)
+{
+    CHECK_EQ(run_on(1, ring, NULL), 0);
+}
+
+/* A plain thread's start goes to the global queue. */
+static void *start_third(void *arg)
+{
+    (void)arg;
+    while (at_load(&g.passes) < 1000)
+        weft__cpu_pause();
+    go(third, NULL);
+    return (void *)(intptr_t)at_load(&g.passes);
+}
+
+static int global_behind(int (*a)(void *), int (*b)(void *))
+{
+    pthread_t t;
+    void *started_by;
+    reset();
+    CHECK_EQ(pthread_create(&t, NULL, start_third, NULL), 0);
+    go(a, NULL);
+    go(b, NULL);
+    while (!at_load(&g.reached) && at_load(&g.passes) < GIVE_UP)
+        nap(1000000);
+    at_store(&g.stop, 1);
+    CHECK_EQ(pthread_join(t, &started_by), 0);
+    CHECK(at_load(&g.reached));
+    CHECK_MSG(g.seen - (intptr_t)started_by <= LOOKS, "started by pass %ld, ran at pass %ld",
+        (long)(intptr_t)started_by, g.seen);
+    end();
+    return 0;
+}
+
+static int global_ball(void *arg)
+{
+    (void)arg;
+    return global_behind(thrower, returner);
+}
+
+static int global_yield(void *arg)
+{
+    (void)arg;
+    return global_behind(yielder, yielder);
+}
+
+TEST(the_global_queue_behind_a_ball)
+{
+    CHECK_EQ(run_on(1, global_ball, NULL), 0);
+}
+
+TEST(the_global_queue_behind_yields)
+{
+    CHECK_EQ(run_on(1, global_yield, NULL), 0);
+}
+
+/* Short sleeps are served although there is always something to run. */
+static int timers(void *arg)
+{
+    reset();
+    (void)arg;
+    go(thrower, NULL);
+    go(returner, NULL);
+    for (int i = 0; i < 50 && at_load(&g.passes) < GIVE_UP; i++)
+        nap(100000);
+    CHECK(at_load(&g.passes) < GIVE_UP);
+    end();
+    return 0;
+}
+
+TEST(a_timer_behind_a_ball)
+{
+    CHECK_EQ(run_on(1, timers, NULL), 0);
+}

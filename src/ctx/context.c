@@ -356,6 +356,7 @@ weft_chan *weft_ctx_done(weft_ctx *c)
         return done;
     if (weft_chan_new(0, 0, &spare) < 0)
         return done_without_memory(n);
+    weft_chan_set_name(spare, "context done");
     weft__enter();
     weft__lock(&n->lock, WEFT__RANK_CTX);
     done = at_load(&n->done);

@@ -11,6 +11,7 @@
 #include "ctx/record.h"
 #include "diag/backtrace.h"
 #include "diag/symbol.h"
+#include "io/offload.h"
 #include "sync/object_core.h"
 
 struct snapshot {
@@ -69,6 +70,20 @@ void weft__dump_duration(struct weft__text *t, int64_t ns)
         weft__text_add(t, "%lld minutes", (long long)(ns / 60000000000));
 }
 
+/* A file operation, or a look-up of a name. */
+static void add_job(struct weft__text *t, const void *object)
+{
+    struct weft__job j;
+    char verb[16] = "", name[81] = "";
+    if (!weft__read_safely(object, &j, sizeof j) || !j.verb ||
+        !weft__read_safely(j.verb, verb, sizeof verb - 1))
+        return;
+    if (!j.name)
+        weft__text_add(t, ", %s of fd %d", verb, j.fd);
+    else if (weft__read_safely(j.name, name, sizeof name - 1))
+        weft__text_add(t, ", %s of \"%s\"", verb, name);
+}
+
 static void add_object(struct weft__text *t, const struct snapshot *s)
 {
     struct weft_object o;
@@ -77,6 +92,8 @@ static void add_object(struct weft__text *t, const struct snapshot *s)
         return;
     if (s->reason == WEFT__WAIT_IO_READ || s->reason == WEFT__WAIT_IO_WRITE) {
         weft__text_add(t, ", fd %d", (int)(intptr_t)s->object);
+    } else if (s->reason == WEFT__WAIT_FILE || s->reason == WEFT__WAIT_RESOLVE) {
+        add_job(t, s->object);
     } else if (weft__read_safely(s->object, &o, sizeof o) && o.magic == WEFT_OBJECT_MAGIC) {
         char name[81] = "";
         if (o.name && weft__read_safely(o.name, name, sizeof name - 1))
@@ -87,10 +104,18 @@ static void add_object(struct weft__text *t, const struct snapshot *s)
     }
 }
 
+static const char *state_text(const struct snapshot *s)
+{
+    if (s->state == WEFT__WAITING)
+        return weft__reason_name(s->reason);
+    if (s->state == WEFT__RUNNING && (s->fiber->flags & WEFT__F_BLOCKING))
+        return "blocking call";
+    return weft__state_name(s->state);
+}
+
 static void add_state(struct weft__text *t, const struct snapshot *s)
 {
-    weft__text_add(t, "[%s",
-        s->state == WEFT__WAITING ? weft__reason_name(s->reason) : weft__state_name(s->state));
+    weft__text_add(t, "[%s", state_text(s));
     if (s->fiber->bound)
         weft__text_add(t, ", preempted");
     if (s->state == WEFT__WAITING) {

@@ -72,12 +72,26 @@ static void run_in_pool(struct weft__job *j)
     }
 }
 
+static const char *const verbs[] = {
+    [WEFT__FILE_READV] = "read",
+    [WEFT__FILE_WRITEV] = "write",
+    [WEFT__FILE_OPEN] = "open",
+    [WEFT__FILE_FSYNC] = "fsync",
+    [WEFT__FILE_STATX] = "stat",
+    [WEFT__FILE_UNLINK] = "unlink",
+    [WEFT__FILE_RENAME] = "rename",
+    [WEFT__FILE_MKDIR] = "mkdir",
+};
+
 long weft__file_do(struct weft__file_req *r, void *caller)
 {
     struct weft__fiber *f = weft__self();
     int rc = weft__cancelled(f);
     if (rc < 0)
         return rc;
+    r->job.verb = verbs[r->op];
+    r->job.name = r->path;
+    r->job.fd = r->fd;
     if (use_uring) {
         weft__job_wait(
             &r->job, WEFT__WAIT_FILE, caller, weft__file_uring_submit, weft__file_uring_cancel);

@@ -31,6 +31,9 @@ struct weft__job {
     struct weft__fiber *fiber;
     void (*run)(struct weft__job *j);  /* on a pool thread */
     void (*drop)(struct weft__job *j); /* frees an abandoned job; NULL: not abandonable (O2) */
+    /* for dumps: what it does ("read"), to what: a name, or a descriptor where that is NULL */
+    const char *verb, *name;
+    int fd;
 };
 
 /** Runs the job on the pool and waits. 0: done. -ECANCELED / -ETIMEDOUT: abandoned, the job is no

@@ -147,6 +147,8 @@ static int look_up_name(struct lookup *l)
     l->hints.ai_flags &= ~AI_NUMERICHOST;
     l->job.run = lookup_run;
     l->job.drop = lookup_drop;
+    l->job.verb = "look-up";
+    l->job.name = l->host;
     weft__enter();
     int rc = weft__offload(&l->job, WEFT__WAIT_RESOLVE, __builtin_return_address(0));
     weft__leave();

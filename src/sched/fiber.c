@@ -36,11 +36,11 @@ static const char *const reasons[WEFT__WAIT_COUNT] = {
     [WEFT__WAIT_SEMA] = "semaphore acquire",
     [WEFT__WAIT_BARRIER] = "barrier wait",
     [WEFT__WAIT_SCOPE] = "scope join",
-    [WEFT__WAIT_CTX] = "context wait",
     [WEFT__WAIT_IO_READ] = "IO read",
     [WEFT__WAIT_IO_WRITE] = "IO write",
     [WEFT__WAIT_FILE] = "file operation",
     [WEFT__WAIT_RESOLVE] = "name resolution",
+    [WEFT__WAIT_FLIGHT] = "single flight",
     [WEFT__WAIT_OTHER] = "other",
 };
 

@@ -415,15 +415,19 @@ void weft__enter_slow(struct weft__thread *t)
 void weft__blocking_begin(void)
 {
     struct weft__mach *m = weft__mach_self();
-    if (m && !m->foreign)
+    if (m && !m->foreign) {
+        m->t.cur->flags |= WEFT__F_BLOCKING;
         at_store_rel(&m->blocking, 1); /* [mo:alone: a hint; the retake re-checks] */
+    }
     weft__leave();
 }
 
 void weft__blocking_end(void)
 {
     struct weft__mach *m = weft__mach_self(); /* the same thread: nothing parked in between */
-    if (m && !m->foreign)
+    if (m && !m->foreign) {
+        m->t.cur->flags &= (uint16_t)~WEFT__F_BLOCKING;
         at_store_rel(&m->blocking, 0); /* [mo:alone: a hint; the retake re-checks] */
+    }
     weft__enter();
 }

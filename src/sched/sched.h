@@ -85,11 +85,11 @@ enum weft__reason {
     WEFT__WAIT_SEMA,
     WEFT__WAIT_BARRIER,
     WEFT__WAIT_SCOPE,
-    WEFT__WAIT_CTX,
     WEFT__WAIT_IO_READ,
     WEFT__WAIT_IO_WRITE,
     WEFT__WAIT_FILE,
     WEFT__WAIT_RESOLVE,
+    WEFT__WAIT_FLIGHT,
     WEFT__WAIT_OTHER,
     WEFT__WAIT_COUNT
 };
@@ -154,11 +154,12 @@ struct weft__fiber {
     void *sanitizer;     /* TSan's fiber, ASan's fake stack */
 };
 
-enum {                  /* fiber.flags */
-    WEFT__F_THREAD = 1, /* a plain thread's record: parks in a futex */
-    WEFT__F_IDLE = 2,   /* a worker thread's idle stack: must not park */
-    WEFT__F_SYSTEM = 4, /* the runtime's own: not counted as live for deadlock and drain */
-    WEFT__F_SHIELD = 8, /* cancellation does not reach it (ctx's shield) */
+enum {                     /* fiber.flags */
+    WEFT__F_THREAD = 1,    /* a plain thread's record: parks in a futex */
+    WEFT__F_IDLE = 2,      /* a worker thread's idle stack: must not park */
+    WEFT__F_SYSTEM = 4,    /* the runtime's own: not counted as live for deadlock and drain */
+    WEFT__F_SHIELD = 8,    /* cancellation does not reach it (ctx's shield) */
+    WEFT__F_BLOCKING = 16, /* between weft__blocking_begin and end: for dumps */
 };
 
 struct weft__thread {       /* hot part; the rest is in sched/worker.h */

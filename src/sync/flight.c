@@ -118,7 +118,7 @@ static int wait_locked(
             &x->object, WEFT_KIND_FLIGHT, "call from within the work for the same key of", "");
     c->shared = true;
     weft__list_push_back(&c->waiters, &w->link);
-    int rc = weft__park(WEFT__WAIT_OTHER, &x->object, caller, weft__wait_flags(w->fiber),
+    int rc = weft__park(WEFT__WAIT_FLIGHT, &x->object, caller, weft__wait_flags(w->fiber),
         weft__commit_unlock, &x->lock);
     if (rc == WEFT__INTERRUPTED) {
         weft__lock_of(&x->lock, WEFT__RANK_SYNC, x);

@@ -74,7 +74,7 @@ static void gate_wait(struct weft__fiber *f, struct gate *g)
     weft__lock(&g->lock, WEFT__RANK_SYNC);
     weft__list_push_back(&g->queue, &w.link);
     int rc = weft__park(
-        WEFT__WAIT_OTHER, g, __builtin_return_address(0), 0, weft__commit_unlock, &g->lock);
+        WEFT__WAIT_FLIGHT, g, __builtin_return_address(0), 0, weft__commit_unlock, &g->lock);
     if (rc == WEFT__INTERRUPTED) {
         weft__lock(&g->lock, WEFT__RANK_SYNC);
         if (weft__node_linked(&w.link))

@@ -63,9 +63,9 @@ static int flight_shares(void *arg)
     go(flier, &x);
     until(&x.calls, 1);
     for (int i = 0; i < 9; i++)
-        until_parked(go(flier, &x), WEFT__WAIT_OTHER);
+        until_parked(go(flier, &x), WEFT__WAIT_FLIGHT);
     struct weft__fiber *f = go(cancelled_flier, &x);
-    until_parked(f, WEFT__WAIT_OTHER);
+    until_parked(f, WEFT__WAIT_FLIGHT);
     cancel(f, &x.ctx, -ETIMEDOUT);
     until(&x.done, 1);
     CHECK_EQ(x.rc, -ETIMEDOUT);
@@ -141,7 +141,7 @@ static int flight_panic(void *arg)
     struct flights x = {.fl = WEFT_FLIGHT_INIT};
     go(panicking_leader, &x);
     until(&x.calls, 1);
-    until_parked(go(panicking_follower, &x), WEFT__WAIT_OTHER);
+    until_parked(go(panicking_follower, &x), WEFT__WAIT_FLIGHT);
     at_store(&x.go_on, 1);
     until(&x.done, 2);
     return 0;

@@ -80,6 +80,9 @@ def finds_untagged_and_lonely_atomics():
     doc = "docs/design/memory-model.md"
     check_eq(findings({"src/a.c": pair, doc: "[mo:two] explained\n"}, "atomics"), [])
     check_eq(findings({"src/a.c": pair, doc: "silence\n"}, "atomics"), [("src/a.c", 3)])
+    untagged = HEAD + "x = atomic_load_explicit(&y, memory_order_relaxed);\n"
+    for path in ("src/a.c", "cast/core/a.c", "include/weft/a.h"):
+        check_eq(findings({path: untagged}, "atomics"), [(path, 3)])
 
 
 @case

@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -208,6 +209,35 @@ def python_client():
 
     folder = prepared(os.path.join(BUILD, "tests", "net", "python"), stamp_of(requirements), prepare)
     return os.path.join(folder, "venv", "bin", "python")
+
+
+def cargo_version():
+    """(major, minor) of the Cargo in the PATH; (0, 0): none."""
+    if not shutil.which("cargo"):
+        return 0, 0
+    status, text = run_logged(["cargo", "--version"])
+    found = re.match(r"cargo (\d+)\.(\d+)\.", text) if status == 0 else None
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def rust_client():
+    """The program of rust/, built with its locked crates. Debian 12's Cargo cannot build them: it is of 2022."""
+    if cargo_version() < (1, 85):
+        raise Skipped("Cargo 1.85 or newer is not installed")
+    source = os.path.join(NET, "rust")
+    files = [os.path.join(source, n) for n in ("Cargo.toml", "Cargo.lock", "src/main.rs")]
+    manifest = ["--locked", "--manifest-path", files[0]]
+
+    def prepare(folder):
+        status, text = run_logged(["cargo", "fetch", *manifest])
+        if status != 0:
+            raise Skipped("cargo cannot fetch packages: " + text.strip().split("\n")[-1][:120])
+        status, text = run_logged(["cargo", "build", "--quiet", "--offline", *manifest, "--target-dir", folder])
+        if status != 0:
+            raise Failed(f"cargo build: {text}")
+
+    folder = prepared(os.path.join(BUILD, "tests", "net", "rust"), stamp_of(*files), prepare)
+    return os.path.join(folder, "debug", "clients")
 
 
 def pass_on(command, env=None):

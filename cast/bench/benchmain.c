@@ -21,6 +21,8 @@
 #include "bench/serverstat.h"
 #include "bench/receiver.h"
 #include "bench/wsclient.h"
+#include <weft/debug.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -312,6 +314,7 @@ int cast_bench_main(int argc, char **argv)
     struct report r;
     if (!b)
         return 1;
+    (void)weft_debug_signal(WEFT_DEBUG_EXIT); /* -EBUSY: whoever started us wants it otherwise */
     b->publisher.fd = -1;
     int rc = bench_opts_parse(&b->opts, argc, argv);
     if (rc != 0) {

@@ -22,6 +22,7 @@ static const char *const common_flags[] = {
     "http_api.external",
     "health.enabled",
     "prometheus.enabled",
+    "debug.enabled",
     "init.enabled",
     "weftcast.shards",
 };

@@ -166,7 +166,7 @@ struct cast_config {
     struct {
         bool enabled;
         char *handler_prefix;
-    } prometheus, health, init;
+    } prometheus, health, init, debug;
     struct {
         char *name;
         int64_t info_metrics_aggregate_interval_ns;

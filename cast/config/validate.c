@@ -366,6 +366,7 @@ static int check_paths(struct cast_loader *l)
         {"http_api.handler_prefix", c->http_api.handler_prefix, !c->http_api.disabled},
         {"prometheus.handler_prefix", c->prometheus.handler_prefix, c->prometheus.enabled},
         {"health.handler_prefix", c->health.handler_prefix, c->health.enabled},
+        {"debug.handler_prefix", c->debug.handler_prefix, c->debug.enabled},
         {"init.handler_prefix", c->init.handler_prefix, c->init.enabled},
         {"admin.handler_prefix", c->admin.handler_prefix, c->admin.enabled},
     };

@@ -342,6 +342,10 @@ static void take_head(struct peer *p)
             h->keep_alive = false;
         metrics_serve(p);
         break;
+    case ROUTE_DEBUG:
+        if (debug_head(p))
+            begin_body(p);
+        break;
     case ROUTE_INIT:
         init_head(p);
         break;
@@ -404,7 +408,9 @@ static void take_body(struct peer *p)
     }
     h->stage = HTTP_WORKING;
     weft_loop_timer_stop(p->worker->shard.loop, &p->timer);
-    if (h->admin)
+    if (h->route.kind == ROUTE_DEBUG)
+        debug_serve(p);
+    else if (h->admin)
         admin_serve(p);
     else
         api_serve(p);

@@ -30,6 +30,7 @@ enum route_kind {
     ROUTE_API_LEGACY, /* commands that name their methods */
     ROUTE_HEALTH,
     ROUTE_METRICS,
+    ROUTE_DEBUG,
     ROUTE_INIT,
     ROUTE_ADMIN_INIT,
     ROUTE_ADMIN_AUTH,
@@ -42,7 +43,8 @@ struct route {
     enum route_kind kind;
     enum cast_api_method method; /* of ROUTE_API */
     const struct console_asset *asset;
-    bool bare; /* the console's prefix without the slash behind it */
+    const char *page; /* of ROUTE_DEBUG, as weft_debug_page_init takes it */
+    bool bare;        /* the console's prefix without the slash behind it */
 };
 
 struct http {
@@ -78,6 +80,13 @@ void api_serve(struct peer *p);
 
 /* metricspage.c */
 void metrics_serve(struct peer *p);
+
+/* debugpage.c */
+/** Answers now or later, or says that the request may go on to its body, and then debug_serve. */
+bool debug_head(struct peer *p);
+void debug_serve(struct peer *p);
+/** Waits until no page is being made any more: loops may end then. */
+void debug_end(void);
 
 /* admin.c */
 /** Answers what needs no body; for the others, says whether the request may go on to its body. */

@@ -124,7 +124,8 @@ static void names(const struct cast_config *cfg, bool here, bool internal, char 
     } all[] = {{!internal && !cfg->websocket.disabled, "websocket"},
         {here && !cfg->http_api.disabled && (!internal || !cfg->http_api.external), "api"},
         {here && cfg->admin.enabled && (!internal || !cfg->admin.external), "admin"},
-        {here && cfg->prometheus.enabled, "prometheus"}, {here && cfg->health.enabled, "health"}};
+        {here && cfg->prometheus.enabled, "prometheus"}, {here && cfg->health.enabled, "health"},
+        {here && cfg->debug.enabled, "debug"}};
     text[0] = '\0';
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i].on)

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* process.c - the process from start to exit: workers, signals, reload, drain; see server.h. */
 #include "log/cast_log.h"
+#include "server/httppeer.h"
 #include "server/peer.h"
 #include "server/server.h"
+
+#include <weft/debug.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -266,6 +269,7 @@ static int attend(struct server *srv, int signals)
  * stops. So all memory can be given back, which makes leaks show under a sanitizer. */
 static void server_end(struct server *srv)
 {
+    debug_end();
     for (uint32_t i = 0; i < srv->count; i++)
         weft_loop_stop(srv->workers[i].shard.loop);
     for (uint32_t i = 0; i < srv->count; i++)
@@ -305,6 +309,7 @@ int cast_serve(const struct cast_config *cfg)
     if (signals < 0)
         return fatal("error preparing signals", -errno);
     signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more must not end the server */
+    (void)weft_debug_signal(WEFT_DEBUG_EXIT); /* -EBUSY: whoever started us wants it otherwise */
     raise_fd_limit();
     int rc = server_init(&srv, cfg);
     if (rc < 0)

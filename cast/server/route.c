@@ -2,8 +2,9 @@
 /*
  * route.c - which endpoint a path leads to.
  *
- * Prefixes are the configuration's. With an internal listener, the API, metrics, health and the
- * console move there, but for what `external` brings back (then it is on the main port only).
+ * Prefixes are the configuration's. With an internal listener, the API, metrics, health, debug
+ * pages and the console move there, but for what `external` brings back (then it is on the main
+ * port only).
  */
 #include "server/console.h"
 #include "server/httppeer.h"
@@ -81,6 +82,20 @@ static bool find_admin(const struct cast_config *cfg, struct weft_span path, str
     return ret->asset != NULL;
 }
 
+static bool find_debug(const struct cast_config *cfg, struct weft_span path, struct route *ret)
+{
+    static const char *const pages[] = {"", "/", "/goroutine", "/symbol"};
+    struct weft_span rest;
+    if (!cfg->debug.enabled || !below(path, cfg->debug.handler_prefix, &rest))
+        return false;
+    ret->kind = ROUTE_DEBUG;
+    ret->page = "/unknown";
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
+        if (weft_span_is(rest, pages[i]))
+            ret->page = pages[i];
+    return true;
+}
+
 void route_find(
     const struct worker *w, enum listener_kind kind, struct weft_span path, struct route *ret)
 {
@@ -95,6 +110,8 @@ void route_find(
     else if (here(kind, true) && cfg->prometheus.enabled &&
              at(path, cfg->prometheus.handler_prefix))
         ret->kind = ROUTE_METRICS;
+    else if (here(kind, true) && find_debug(cfg, path, ret))
+        ;
     else if (here(kind, false) && cfg->init.enabled && at(path, cfg->init.handler_prefix))
         ret->kind = ROUTE_INIT;
     else if (here(kind, !cfg->admin.external))

@@ -2,10 +2,10 @@
 /*
  * loop_list.c - the list of all pinned loops, and views of them from outside (loop_view.h).
  *
- * Concurrency: a lock guards the list alone, and is held for as long as a view takes. A view reads the counters and the notes of the turn
- * as they stand (relaxed atomics, one writer), and counts the queue of messages by the kernel's
- * eyes, as its nodes belong to others and may be gone at any moment: the count is exact for a loop
- * that sleeps or hangs, and about right for one that is at work.
+ * Concurrency: a lock guards the list alone, and is held for as long as a view takes. A view reads
+ * the counters and the notes of the turn as they stand (relaxed atomics, one writer), and counts
+ * the queue of messages by the kernel's eyes, as its nodes belong to others and may be gone at any
+ * moment: the count is exact for a loop that sleeps or hangs, and about right for one at work.
  */
 #include <string.h>
 
@@ -19,7 +19,7 @@ static struct weft__lock lock;
 static weft_loop_link all; /* under lock, as is the next; zeroed: empty */
 static uint64_t last_id;
 
-/* A fiber holds it inside the runtime only (L1 of lock.h); a plain thread is not drawn in for it. */
+/* A fiber holds it inside the runtime only (L1 of lock.h); a plain thread is not drawn in. */
 static bool list_lock(void)
 {
     bool inside = weft__self() != NULL;

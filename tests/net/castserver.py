@@ -67,8 +67,8 @@ def free_port():
 
 
 class Server:
-    def __init__(self, conf=None, binary=None, fd_limit=None):
-        self.fd_limit = fd_limit
+    def __init__(self, conf=None, binary=None, fd_limit=None, internal=False):
+        self.fd_limit, self.internal_port = fd_limit, free_port() if internal else None
         self.binary = binary or os.environ.get("WEFT_TEST_SERVER") or os.path.join(BUILD, "cast", "weftcast")
         self.config = conf or config()
 
@@ -78,6 +78,8 @@ class Server:
         self.host = f"127.0.0.1:{self.port}"
         self.url = f"ws://{self.host}/connection/websocket"
         self.config["http_server"] = {"address": "127.0.0.1", "port": self.port}
+        if self.internal_port:
+            self.config["http_server"]["internal_port"] = str(self.internal_port)
         path = os.path.join(self.folder, "config.json")
         with open(path, "w") as f:
             json.dump(self.config, f)
@@ -101,7 +103,7 @@ class Server:
             if self.process.poll() is not None:
                 break
             try:
-                urllib.request.urlopen(f"http://{self.host}/health", timeout=2).read()
+                urllib.request.urlopen(f"http://127.0.0.1:{self.internal_port or self.port}/health", timeout=2).read()
                 return
             except OSError:
                 time.sleep(0.02)    # nothing to wait on but its port
@@ -132,10 +134,11 @@ class Server:
             self.log.close()
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def http(self, path, body=None, headers=None, method=None):
+    def http(self, path, body=None, headers=None, method=None, internal=False):
         """(status, headers, text) of one request; path with its leading slash."""
+        host = f"127.0.0.1:{self.internal_port}" if internal else self.host
         data = body if body is None or isinstance(body, bytes) else body.encode()
-        request = urllib.request.Request(f"http://{self.host}{path}", data, headers or {}, method=method)
+        request = urllib.request.Request(f"http://{host}{path}", data, headers or {}, method=method)
         try:
             with urllib.request.urlopen(request, timeout=10) as r:
                 return r.status, r.headers, r.read().decode()

@@ -5,24 +5,30 @@
     (gdb) weft fibers           every fiber: id, name, state, why it waits and since when, and its stack
     (gdb) weft fibers TEXT      those whose entry here contains TEXT
     (gdb) weft bt ID            one fiber's stack, with addresses and lines
+    (gdb) weft core FILE        a core file of the live process, with the fibers' stacks
 
 Nothing is called in the process, only memory is read: the arenas' tables (classes[] in
 src/sched/stack.c) lead to the records of the live fibers, a record to the saved stack pointer, and
 frame pointers through the stack. A fiber that runs is found on its thread. It wants libweft's debug
 information (weft is built with it; a stripped libweft.so needs its .debug file).
 
-A core file as the kernel writes it has all stacks. gdb's own generate-core-file reads a megabyte at a
-time and leaves out what a guard lies in; such fibers show no stack.
+A core file as the kernel writes it has all stacks. gdb's own generate-core-file (gcore) reads a megabyte
+at a time and leaves out the rest of a mapping from the first megabyte on that a guard lies in; such
+fibers show no stack. `weft core` lets gdb write its file and then fills in, page by page, what is there.
 
 "since" counts from the scheduler's coarse clock, which is up to a millisecond late while the
 program is busy and stands still while it is idle.
 """
+import os
+import struct
+
 import gdb
 
 STATES = ["dead", "idle", "runnable", "running", "waiting"]
 THREAD, IDLE = 1, 2  # flags of a record that is not a fiber's
 COLOURS, COLOUR_BYTES = 8, 192  # src/sched/stack.c; the test compares
 MAX_FRAMES = 64
+PAGE = 4096
 
 
 class Lib:
@@ -219,6 +225,74 @@ class Backtrace(gdb.Command):
         raise gdb.GdbError(f"no fiber {argument.strip()}")
 
 
+def loads(core):
+    """(file offset, address, bytes) of each piece of memory in an ELF core file."""
+    header = os.pread(core, 64, 0)
+    phoff, shoff = struct.unpack_from("<QQ", header, 32)
+    count = struct.unpack_from("<H", header, 56)[0]
+    if count == 0xffff:    # more than fit: the first section's sh_info has the number
+        count = struct.unpack_from("<I", os.pread(core, 64, shoff), 44)[0]
+    for i in range(count):
+        kind, _, offset, address, _, filesz = struct.unpack_from("<IIQQQQ", os.pread(core, 56, phoff + 56 * i))
+        if kind == 1 and filesz:
+            yield offset, address, filesz
+
+
+def pages_there(pagemap, address, count):
+    """Runs (first, past the last) of pages that are in memory or in swap, among `count` pages from address on."""
+    at = 0
+    while at < count:
+        words = os.pread(pagemap, 8 * min(count - at, 65536), address // PAGE * 8)
+        if not words:
+            return
+        first = None
+        for i, (word,) in enumerate(struct.iter_unpack("<Q", words)):
+            if word >> 62 and first is None:
+                first = i
+            elif not word >> 62 and first is not None:
+                yield at + first, at + i
+                first = None
+        n = len(words) // 8
+        if first is not None:
+            yield at + first, at + n
+        at, address = at + n, address + n * PAGE
+
+
+class Core(gdb.Command):
+    """weft core FILE - write a core file of the live process, with the fibers' stacks."""
+
+    def __init__(self):
+        super().__init__("weft core", gdb.COMMAND_DATA, gdb.COMPLETE_FILENAME)
+
+    @staticmethod
+    def fill(core, memory, pagemap):
+        for offset, address, size in loads(core):
+            for first, end in pages_there(pagemap, address, size // PAGE):
+                for at in range(first * PAGE, end * PAGE, 256 * PAGE):
+                    try:
+                        data = os.pread(memory, min(256 * PAGE, end * PAGE - at), address + at)
+                    except OSError:    # a device's, or gone
+                        continue
+                    os.pwrite(core, data, offset + at)
+
+    def invoke(self, argument, from_tty):
+        if not argument:
+            raise gdb.GdbError("usage: weft core FILE")
+        file, pid = os.path.expanduser(argument), gdb.selected_inferior().pid
+        if not pid or not os.path.exists(f"/proc/{pid}/mem"):
+            raise gdb.GdbError("there is no live process here")
+        gdb.execute(f"generate-core-file {file}")
+        fds = []
+        try:
+            for path, flags in ((file, os.O_RDWR), (f"/proc/{pid}/mem", os.O_RDONLY), (f"/proc/{pid}/pagemap", os.O_RDONLY)):
+                fds.append(os.open(path, flags))
+            self.fill(*fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+
 Weft()
 Fibers()
 Backtrace()
+Core()

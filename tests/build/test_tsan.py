@@ -44,4 +44,11 @@ def the_library_itself_does_not_race():
     passes(sync, "channels_threads", "queues_threads")
 
 
+@case
+def the_broadcast_server_s_core_does_not_race():
+    for program in build("tsan-rt", ["-Dtsan=runtime"], [
+            "tests/unit/test_core_tlog", "tests/unit/test_core_fanout", "tests/unit/test_core_refs"]):
+        passes(program)
+
+
 run()

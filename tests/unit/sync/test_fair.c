@@ -81,7 +81,7 @@ static void end(void)
     weft_chan_free(g.back);
 }
 
-/* The first fiber itself yields: each time it goes to the ring's end, behind the ball's hand-offs. */
+/* The first fiber yields: each time it goes to the end of the ring, behind the hand-offs. */
 static int ring(void *arg)
 {
     reset();

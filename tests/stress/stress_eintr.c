@@ -150,6 +150,7 @@ TEST(preemption_interrupts_no_calls)
     uint64_t preemptions = 0, all = 0, eintrs = 0;
     pthread_t writer;
     weft_run_opts o = {.size = sizeof o, .workers = WORKERS};
+    unsetenv("WEFT_WORKERS"); /* too few for the fibers, always */
     set_up();
     CHECK_EQ(pthread_create(&writer, NULL, writes_at_random, NULL), 0);
     CHECK_EQ(weft_run(app, &preemptions, &o, &result), 0);

@@ -68,6 +68,7 @@ static int app(void *arg)
 TEST(plain_threads_meet_the_ends_of_runs)
 {
     pthread_t t[4];
+    unsetenv("WEFT_WORKERS"); /* each run has its own number */
     void *(*const fn[4])(void *) = {starter, starter, counter, dumper};
     for (int i = 0; i < 4; i++)
         CHECK_EQ(pthread_create(&t[i], NULL, fn[i], NULL), 0);

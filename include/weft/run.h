@@ -46,7 +46,9 @@ typedef struct weft_run_opts {
  * @ret_result: what app returned; may be NULL.
  *
  * When app has returned, the root context is cancelled and the remaining fibers drain within
- * drain_ns. Those that are still there then are named in the log and never run again.
+ * drain_ns. Those that are still there then are named in the log and never run again: one that
+ * computes or blocks stops at its next call of the library. (If it does so on the calling thread,
+ * the return waits for that.)
  *
  * Returns 0 once app has returned and all fibers have ended.
  *   -ETIMEDOUT the same, but fibers were left over (*ret_result is set). -EBUSY a runtime runs

@@ -123,34 +123,12 @@ void weft_yield(void)
         weft__syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 }
 
-/* A plain thread sleeps by itself: nobody may be running timers. weft__park's protocol with a time
- * limit. */
-static int sleep_thread(struct weft__fiber *f, int64_t deadline_ns)
-{
-    uint32_t run = WEFT__WAKE_RUN;
-    int64_t left;
-    at_store(&f->thread_wake, 0);
-    if (!at_cas(&f->wake, &run, WEFT__WAKE_WAIT))
-        return WEFT__INTERRUPTED;
-    while (at_load(&f->thread_wake) == 0 && (left = deadline_ns - weft__clock_ns()) > 0)
-        weft__futex_wait(&f->thread_wake, 0, left);
-    if (at_load(&f->thread_wake) == 0 && weft__claim(f))
-        return 0;
-    while (at_load(&f->thread_wake) == 0) /* claimed by an interrupt that is on its way */
-        weft__futex_wait(&f->thread_wake, 0, -1);
-    return f->wake_result;
-}
-
 static int sleep_until(int64_t deadline_ns, void *caller)
 {
     struct weft__fiber *f = weft__enter();
     int rc;
-    while ((rc = weft__cancelled(f)) == 0 && weft__clock_ns() < deadline_ns) {
-        if (f->flags & WEFT__F_THREAD) /* interrupted: the loop asks why */
-            sleep_thread(f, deadline_ns);
-        else
-            weft__sleep_until(deadline_ns, caller);
-    }
+    while ((rc = weft__cancelled(f)) == 0 && weft__clock_ns() < deadline_ns)
+        weft__sleep_until(deadline_ns, caller); /* interrupted: the loop asks why */
     weft__leave();
     return rc;
 }

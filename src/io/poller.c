@@ -320,12 +320,11 @@ static void wait_commit(struct weft__fiber *f, void *arg)
     struct wait_set *s = arg;
     struct weft__fd *locked[MAX_WAIT];
     unsigned n = s->n;
-    (void)f;
     for (unsigned i = 0; i < n; i++)
         locked[i] = s->w[i].record;
     if (s->deadline_ns >=
         0) /* before the locks go: after that the fiber may run and its frame be gone */
-        weft__timer_start(&s->timer, s->deadline_ns);
+        weft__limit_start(f, &s->timer, s->deadline_ns);
     for (unsigned i = 0; i < n; i++)
         if (i == 0 || locked[i] != locked[i - 1])
             weft__unlock(&locked[i]->lock);

@@ -282,7 +282,9 @@ static void requeue_preempted(struct weft__mach *m, struct weft__worker *w, stru
     f->bound = NULL;
     at_store(&f->state, (uint32_t)WEFT__RUNNING);
     m->detached = false;
-    at_sub(&s->detached, 1);
+    /* else it goes on to its next entry, as it may hold malloc's lock */
+    if (!at_load(&m->left_over))
+        at_sub(&s->detached, 1);
 }
 
 /* Somebody asked where this thread is: told from the interrupted registers, whatever it was
@@ -380,7 +382,11 @@ void weft__preempt_uninstall(void)
 
 static void regain(struct weft__mach *m)
 {
+    static _Atomic uint32_t never;
     struct weft__sched *s = &weft__sched;
+    if (at_load(&m->left_over)) /* its run is gone, and this fiber never goes on */
+        for (;;)
+            weft__futex_wait(&never, 0, -1);
     weft__lock(&m->lock, WEFT__RANK_THREAD); /* M2: the monitor decides under it */
     bool lost = at_load(&m->t.worker) == NULL;
     at_and(&m->t.attention, ~(uint32_t)WEFT__ATT_LOST);
@@ -388,9 +394,9 @@ static void regain(struct weft__mach *m)
     if (!lost)
         return;
     m->detached = false;
-    if (at_load(&s->stopping)) /* the runtime is gone; this fiber was left over and never goes on */
+    if (at_load(&s->stopping)) /* the run ends, and this fiber is left over */
         for (;;)
-            weft__futex_wait(&m->wake, 0, -1);
+            weft__futex_wait(&never, 0, -1);
     bool got = weft__mach_take_worker(m);
     if (!got)
         weft__requeue_global(m->t.cur); /* resumes on whichever thread picks it */

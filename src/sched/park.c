@@ -227,9 +227,25 @@ static void leave(struct weft__mach *m, struct weft__fiber *f, enum weft__op op)
     weft__switch_to(m, f, to ? to : &m->idle);
 }
 
+/* A plain thread's sleep, until it is made ready; limit ends it by claiming the thread's record. */
+static void await_wake(struct weft__fiber *f, struct weft__timer *limit)
+{
+    while (at_load(&f->thread_wake) == 0) {
+        int64_t left = limit ? limit->when_ns - weft__clock_ns() : -1;
+        if (limit && left <= 0) {
+            limit->fn(limit, limit->arg);
+            limit = NULL; /* who claimed before it is on the way */
+        } else {
+            weft__futex_wait(&f->thread_wake, 0, left);
+        }
+    }
+}
+
 static int park_thread(struct weft__fiber *f, unsigned flags, weft__commit_fn commit, void *arg)
 {
     uint32_t run = WEFT__WAKE_RUN;
+    struct weft__mach *m = weft__mach_self();
+    m->limit = NULL;
     at_store(&f->thread_wake, 0);
     if (flags & WEFT__PARK_HARD) {
         at_or(&f->wake, WEFT__WAKE_WAIT_HARD);
@@ -240,8 +256,7 @@ static int park_thread(struct weft__fiber *f, unsigned flags, weft__commit_fn co
     if (commit)
         commit(f, arg);
     check_all_released();
-    while (at_load(&f->thread_wake) == 0)
-        weft__futex_wait(&f->thread_wake, 0, -1);
+    await_wake(f, m->limit);
     set_state(f, WEFT__RUNNING);
     return f->wake_result;
 }

@@ -9,7 +9,8 @@
  * The calling thread becomes one of the runtime's threads until the run ends. The end: the entry
  * has returned, `finish` has ended the root context, and the last thread to go idle finds no live
  * fiber. Fibers that do not end within drain_ns are left over: their stacks are kept (they may be
- * running C code) and they never run again; the caller gets -ETIMEDOUT.
+ * running C code) and they never run again: those that wait are claimed for good, those that run
+ * stop at their next entry to the runtime. The caller gets -ETIMEDOUT.
  */
 #include <errno.h>
 #include <limits.h>
@@ -181,9 +182,14 @@ static void services_stop(struct weft__sched *s, struct weft__mach *self)
         next = m->all_next; /* nothing but this loop changes the list now */
         if (m == self)
             continue;
+        bool left_over = at_load(&s->timed_out) && !at_load(&m->exited) &&
+                         at_load(&m->t.cur->state) != WEFT__DEAD && m->t.cur != &m->idle;
+        if (left_over) { /* first: who is woken looks */
+            at_store(&m->left_over, 1);
+            at_or(&m->t.attention, WEFT__ATT_LOST);
+        }
         weft__mach_wake(m);
-        if (at_load(&s->timed_out) && !at_load(&m->exited) &&
-            at_load(&m->t.cur->state) != WEFT__DEAD && m->t.cur != &m->idle) {
+        if (left_over) {
             pthread_detach(m->pthread);
             continue;
         }
@@ -234,6 +240,18 @@ static int run_here(struct weft__sched *s, const struct weft__spawn *entry)
     return rc;
 }
 
+/* A left-over fiber's wait is claimed for nobody, so that no timer, partner or context makes it
+ * runnable in a later run. (Not a hard one: there its waker is sure to win, J2 of ctx/scope.c.) */
+static bool end_wait(struct weft__fiber *f, void *arg)
+{
+    uint32_t w = at_load(&f->wake);
+    (void)arg;
+    while ((w & WEFT__WAKE_MASK) == WEFT__WAKE_WAIT)
+        if (at_cas(&f->wake, &w, w & WEFT__WAKE_INTERRUPT))
+            break;
+    return true;
+}
+
 int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft__fiber *, void *),
     void *prepare_arg, void (*finish)(int result), const struct weft__sched_opts *opts,
     int *ret_result)
@@ -265,16 +283,15 @@ int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft
             *ret_result = s->result;
     }
     bool left_over = at_load(&s->timed_out);
+    if (left_over)
+        weft__fibers_each(end_wait, NULL);
     weft__timer_stop(&s->drain_timer);
     for (unsigned i = 0; s->worker && i < s->workers; i++) {
         weft__stack_cache_flush(&s->worker[i].stacks);
-        if (left_over)
-            weft__timers_abandon(&s->worker[i].heap);
-        else
-            weft__timers_orphan(&s->worker[i].heap);
+        weft__timers_orphan(&s->worker[i].heap);
     }
     if (left_over)
-        kept.count = 0;
+        kept.count = 0; /* the threads left over may be looking at theirs */
     s->worker = NULL;
     s->workers = 0;
     at_store(&s->running, 0);

@@ -322,6 +322,10 @@ void weft__timer_start(struct weft__timer *t, int64_t when_ns);
  * entirely; other kind: at least begun). A timer of the locked kind must be stopped before its
  * memory goes, also if it has fired. */
 bool weft__timer_stop(struct weft__timer *t);
+/** In the commit of f's park: t, of the locked kind and claiming f, limits the wait to when_ns. A
+ * plain thread keeps the time itself while it waits, since there may be no runtime to run timers,
+ * or none any more: it calls t's function, and weft__timer_stop finds nothing pending. */
+void weft__limit_start(struct weft__fiber *f, struct weft__timer *t, int64_t when_ns);
 
 /* ---- choices by lot (select) ---- */
 /** 0 <= result < bound, bound > 0; from this worker's stream (WEFT_SEED), a plain thread's from

@@ -14,7 +14,9 @@
  * loops, which want cheapness over precision, have one).
  *
  * Without a runtime timers lie in a heap that nobody runs (orphans): those armed by plain threads
- * meanwhile, and those that a runtime left when it ended. The next runtime takes them over.
+ * meanwhile, and those that a runtime left when it ended, also if it left fibers over: it has ended
+ * their waits, so a timer wakes none of them. The next runtime takes them over. What a plain thread
+ * itself waits for at most is in no heap (weft__limit_start): it must not depend on a runtime.
  *
  * T1  heap.next_ns equals root->when_ns, or INT64_MAX; it is written under the lock, read anywhere.
  * T2  timer.heap is non-NULL from start until it is popped; for the locked kind until fn has
@@ -160,6 +162,16 @@ bool weft__timer_stop(struct weft__timer *t)
     return pending;
 }
 
+void weft__limit_start(struct weft__fiber *f, struct weft__timer *t, int64_t when_ns)
+{
+    if (__builtin_expect(!(f->flags & WEFT__F_THREAD), 1)) {
+        weft__timer_start(t, when_ns);
+        return;
+    }
+    t->when_ns = when_ns;
+    weft__mach_self()->limit = t;
+}
+
 int weft__timers_run(struct weft__heap *h, int64_t now_ns)
 {
     int n = 0;
@@ -216,16 +228,6 @@ void weft__timers_orphan(struct weft__heap *h)
     move_all(h, &orphans);
 }
 
-void weft__timers_abandon(struct weft__heap *h)
-{
-    weft__lock(&h->lock, WEFT__RANK_TIMER);
-    h->closed = true;
-    weft__unlock(&h->lock);
-    weft__lock(&orphans.lock, WEFT__RANK_TIMER);
-    orphans.closed = false;
-    weft__unlock(&orphans.lock);
-}
-
 void weft__timers_open(struct weft__heap *h)
 {
     weft__lock(&h->lock, WEFT__RANK_TIMER);
@@ -255,8 +257,7 @@ static void sleep_over(struct weft__timer *t, void *arg)
 static void sleep_commit(struct weft__fiber *f, void *arg)
 {
     struct sleeper *s = arg;
-    (void)f;
-    weft__timer_start(&s->timer, s->deadline_ns);
+    weft__limit_start(f, &s->timer, s->deadline_ns);
 }
 
 int weft__sleep_until(int64_t deadline_ns, void *caller)

@@ -97,6 +97,7 @@ struct weft__mach {
     _Atomic uint32_t wake;     /* futex: set to 1 to start it */
     _Atomic uint32_t blocking; /* inside weft_blocking_begin/end */
     unsigned hold_depth;       /* of a plain thread, by itself: hold.c */
+    struct weft__timer *limit; /* of a plain thread that waits: what ends its wait, or NULL */
     bool foreign;              /* a plain thread that called in */
     bool service;              /* foreign, but the library's own */
     bool spinning;             /* W3 */
@@ -113,6 +114,8 @@ struct weft__mach {
     stack_t old_alt;
     _Atomic uintptr_t sig_pc, sig_fp; /* where a preempted fiber stopped, 0: not preempted */
     _Atomic uint32_t exited;
+    /* its run ended while a fiber ran on it: it stops at its next entry */
+    _Atomic uint32_t left_over;
     _Atomic int hog_timer;     /* kernel timer on its CPU clock, or WEFT__NO_HOG_TIMER (M5) */
     _Atomic uint32_t expected; /* the monitor has signalled it, for want of that timer */
     _Atomic uint32_t sample;   /* 1: diag wants to know where it runs; 2: answered */
@@ -225,8 +228,6 @@ int weft__timers_run(struct weft__heap *h, int64_t now_ns);
 /** A runtime starts: h takes over the timers that none runs. It ends: h's are left to the next. */
 void weft__timers_adopt(struct weft__heap *h);
 void weft__timers_orphan(struct weft__heap *h);
-/** It ends with fibers left over: h's timers must not wake them in the next. */
-void weft__timers_abandon(struct weft__heap *h);
 void weft__timers_open(struct weft__heap *h);
 
 /* mach.c */

@@ -234,7 +234,7 @@ static void commit(struct weft__fiber *f, void *arg)
     bool locked = s->channels > 0; /* else the timer's claim lets the fiber go: s may be gone */
     if (s->after != NONE) {
         s->timer = (struct weft__timer){.fn = on_timer, .arg = f, .locked = true};
-        weft__timer_start(&s->timer, s->deadline_ns);
+        weft__limit_start(f, &s->timer, s->deadline_ns);
     }
     if (locked)
         unlock_all(s);

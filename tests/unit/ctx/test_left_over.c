@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_left_over.c - a run that ends with fibers left over: what plain threads wait for still
+ * comes, in time or with the next run, and the fibers left over never run again, whatever would
+ * have woken them.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <weft/weft.h>
+
+#include "test.h"
+
+static const weft_run_opts short_drain = {
+    .size = sizeof short_drain, .workers = 2, .drain_ns = 20 * WEFT_MS};
+
+static weft_chan *nobody_sends;
+static _Atomic int waiting, parked, woken, released;
+static int pipe_fd[2];
+
+static int wait_for_ever(void *arg)
+{
+    weft_ctx_block b;
+    (void)arg;
+    weft_ctx_enter_shield(&b); /* the run's end does not reach it */
+    parked = 1;
+    weft_chan_recv(nobody_sends, NULL);
+    woken = 1;
+    return 0;
+}
+
+static void run_and_leave(int (*fn)(void *))
+{
+    CHECK_EQ(weft_run(fn, NULL, &short_drain, NULL), -ETIMEDOUT);
+}
+
+/* ---- plain threads that wait with a limit ---- */
+
+static int wait_in_select(void)
+{
+    struct weft_case cases[] = {{.chan = nobody_sends, .kind = WEFT_CASE_RECV},
+        {.kind = WEFT_CASE_AFTER, .duration_ns = 200 * WEFT_MS}};
+    waiting = 1;
+    return weft_selectv(cases, 2) == 1 ? 0 : -1;
+}
+
+static int wait_in_sleep(void)
+{
+    waiting = 1;
+    return weft_sleep(200 * WEFT_MS);
+}
+
+static void *thread_main(void *arg)
+{
+    int (*wait)(void) = *(int (**)(void))arg;
+    return (void *)(intptr_t)wait();
+}
+
+static int leave_one(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(weft_go(NULL, wait_for_ever, NULL), 0);
+    while (!waiting)
+        weft_sleep(WEFT_MS);
+    return 0;
+}
+
+/* The thread's limit passes after the run has ended, and no other follows. */
+static void outlives_the_run(int (*wait)(void))
+{
+    pthread_t t;
+    void *rc;
+    waiting = 0;
+    CHECK_EQ(weft_chan_new(1, 0, &nobody_sends), 0);
+    CHECK_EQ(pthread_create(&t, NULL, thread_main, &wait), 0);
+    run_and_leave(leave_one);
+    CHECK_EQ(pthread_join(t, &rc), 0);
+    CHECK_EQ((intptr_t)rc, 0);
+}
+
+TEST(a_threads_select_times_out_after_the_run)
+{
+    outlives_the_run(wait_in_select);
+}
+
+TEST(a_threads_sleep_ends_after_the_run)
+{
+    outlives_the_run(wait_in_sleep);
+}
+
+TEST(a_threads_select_times_out_without_a_run)
+{
+    CHECK_EQ(weft_chan_new(1, 0, &nobody_sends), 0);
+    CHECK_EQ(wait_in_select(), 0);
+    weft_chan_free(nobody_sends);
+}
+
+/* ---- timers of plain threads that are due after the run fire in the next ---- */
+
+static weft_timer *timer;
+static weft_ctx *ctx;
+
+static void *arm(void *arg)
+{
+    (void)arg;
+    timer = weft_timer_new(100 * WEFT_MS);
+    ctx = weft_ctx_with_timeout(weft_ctx_background(), 100 * WEFT_MS);
+    CHECK(timer && ctx);
+    return NULL;
+}
+
+static int arm_beside_and_leave_one(void *arg)
+{
+    pthread_t t;
+    CHECK_EQ(pthread_create(&t, NULL, arm, NULL), 0);
+    CHECK_EQ(pthread_join(t, NULL), 0);
+    waiting = 1;
+    return leave_one(arg);
+}
+
+static int receive_both(void *arg)
+{
+    int64_t when;
+    (void)arg;
+    CHECK_EQ(weft_chan_recv(weft_timer_chan(timer), &when), 1);
+    CHECK_EQ(weft_chan_recv(weft_ctx_done(ctx), NULL), 0);
+    CHECK_EQ(weft_ctx_err(ctx), -ETIMEDOUT);
+    return 0;
+}
+
+TEST(a_threads_timers_fire_in_the_next_run)
+{
+    CHECK_EQ(weft_chan_new(1, 0, &nobody_sends), 0);
+    run_and_leave(arm_beside_and_leave_one);
+    CHECK_EQ(weft_run(receive_both, NULL, NULL, NULL), 0);
+    weft_timer_free(timer);
+    weft_ctx_free(ctx);
+}
+
+/* ---- the fibers left over ---- */
+
+static int sleep_on(void *arg)
+{
+    weft_ctx_block b;
+    (void)arg;
+    weft_ctx_enter_shield(&b);
+    parked = 1;
+    weft_sleep(60 * WEFT_MS);
+    woken = 1;
+    return 0;
+}
+
+static int read_on(void *arg)
+{
+    char byte;
+    weft_ctx_block b;
+    (void)arg;
+    weft_ctx_enter_shield(&b);
+    parked = 1;
+    weft_read(pipe_fd[0], &byte, 1);
+    woken = 1;
+    return 0;
+}
+
+static int compute_on(void *arg)
+{
+    (void)arg;
+    parked = 1;
+    while (!released)
+        ;
+    weft_yield();
+    woken = 1;
+    return 0;
+}
+
+static int block_on(void *arg)
+{
+    char byte;
+    (void)arg;
+    weft_blocking_begin();
+    parked = 1;
+    while (read(pipe_fd[0], &byte, 1) < 0 && errno == EINTR)
+        ;
+    weft_blocking_end();
+    woken = 1;
+    return 0;
+}
+
+static int (*left)(void *);
+
+/* This fiber runs on, so that another thread takes the one to be left over: the thread that called
+ * weft_run could not return with it. */
+static int leave_it(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(weft_go(NULL, left, NULL), 0);
+    while (!parked)
+        ;
+    return 0;
+}
+
+/* What each of them waits for happens; a good while later none has moved. */
+static int let_all_happen(void *arg)
+{
+    (void)arg;
+    released = 1;
+    CHECK_EQ(write(pipe_fd[1], "x", 1), 1);
+    CHECK_EQ(weft_chan_try_send(nobody_sends, "x"), -EAGAIN);
+    weft_sleep(150 * WEFT_MS);
+    return 0;
+}
+
+static void never_runs_again(int (*fn)(void *))
+{
+    left = fn;
+    CHECK_EQ(pipe(pipe_fd), 0);
+    CHECK_EQ(weft_chan_new(1, 0, &nobody_sends), 0);
+    run_and_leave(leave_it);
+    CHECK_EQ(weft_run(let_all_happen, NULL, NULL, NULL), 0);
+    CHECK_EQ(weft_run(let_all_happen, NULL, NULL, NULL), 0);
+    CHECK_EQ(woken, 0);
+}
+
+TEST(a_receiver_left_over_never_runs_again)
+{
+    never_runs_again(wait_for_ever);
+}
+
+TEST(a_sleeper_left_over_never_runs_again)
+{
+    never_runs_again(sleep_on);
+}
+
+TEST(a_reader_left_over_never_runs_again)
+{
+    never_runs_again(read_on);
+}
+
+TEST(a_hog_left_over_stops_at_its_next_call)
+{
+    never_runs_again(compute_on);
+}
+
+TEST(a_blocked_fiber_left_over_stops_after_its_call)
+{
+    never_runs_again(block_on);
+}

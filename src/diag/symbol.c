@@ -45,6 +45,24 @@ static const char *copy(const char *s)
     return c ? c : "";
 }
 
+/* File and line. clang writes no table of which unit has which addresses (.debug_aranges), by which
+ * libdwfl looks: so each unit is asked. */
+static const char *source_of(Dwfl_Module *m, uintptr_t at, int *ret_line)
+{
+    Dwfl_Line *line = dwfl_module_getsrc(m, at);
+    Dwarf_Addr bias;
+    if (line)
+        return dwfl_lineinfo(line, NULL, ret_line, NULL, NULL, NULL);
+    for (Dwarf_Die *unit = NULL; (unit = dwfl_module_nextcu(m, unit, &bias));) {
+        if (dwarf_haspc(unit, at - bias) <= 0)
+            continue;
+        Dwarf_Line *l = dwarf_getsrc_die(unit, at - bias);
+        if (l && dwarf_lineno(l, ret_line) == 0)
+            return dwarf_linesrc(l, NULL, NULL);
+    }
+    return NULL;
+}
+
 static struct weft__symbol look_up(uintptr_t pc, uintptr_t at)
 {
     struct weft__symbol s = {.function = "?", .file = ""};
@@ -62,8 +80,7 @@ static struct weft__symbol look_up(uintptr_t pc, uintptr_t at)
         s.function = copy(name);
         s.offset = (uintptr_t)offset + (pc - at);
     }
-    Dwfl_Line *line = dwfl_module_getsrc(m, at);
-    const char *file = line ? dwfl_lineinfo(line, NULL, &s.line, NULL, NULL, NULL) : NULL;
+    const char *file = source_of(m, at, &s.line);
     if (file)
         s.file = copy(file);
     return s;

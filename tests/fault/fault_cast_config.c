@@ -3,64 +3,19 @@
  * fault_cast_config.c - configurations and tokens when the n-th allocation fails, for each n until
  * all succeed: nothing crashes, nothing is half-done, nothing leaks.
  *
- * The allocator of the whole program is replaced, so that PCRE2 and OpenSSL see the failures too;
- * not built with sanitizers, which bring allocators of their own. Jansson is spared: its lexer goes
- * on with half a string when its buffer cannot grow. libyaml sees failures, but loses a block of
- * its own at some of them, so leaks are not counted there. Blocks are counted otherwise: what a
- * failed attempt leaves behind is a leak. A first, good attempt fills the caches that the libraries
- * keep for ever, and an error of OpenSSL's makes its list of errors.
+ * The allocator of the whole program is replaced (failing_malloc.h), so that PCRE2 and OpenSSL see
+ * the failures too. Jansson is spared: its lexer goes on with half a string when its buffer cannot
+ * grow. libyaml sees failures, but loses a block of its own at some of them, so leaks are not
+ * counted there. Blocks are counted otherwise: what a failed attempt leaves behind is a leak. A
+ * first, good attempt fills the caches that the libraries keep for ever, and an error of OpenSSL's
+ * makes its list of errors.
  */
 #include "config_test.h"
+#include "failing_malloc.h"
 #include "token/token.h"
 
 #include <jansson.h>
 #include <openssl/err.h>
-
-void *__libc_malloc(size_t bytes);
-void *__libc_calloc(size_t count, size_t bytes);
-void *__libc_realloc(void *p, size_t bytes);
-void __libc_free(void *p);
-
-static long countdown = -1, live;
-
-static bool fails(void)
-{
-    return countdown >= 0 && countdown-- == 0;
-}
-
-void *malloc(size_t bytes)
-{
-    void *p = fails() ? NULL : __libc_malloc(bytes);
-    live += p != NULL;
-    return p;
-}
-
-void *calloc(size_t count, size_t bytes)
-{
-    void *p = fails() ? NULL : __libc_calloc(count, bytes);
-    live += p != NULL;
-    return p;
-}
-
-void *realloc(void *old, size_t bytes)
-{
-    void *p = fails() ? NULL : __libc_realloc(old, bytes);
-    live += p != NULL && old == NULL;
-    return p;
-}
-
-void free(void *p)
-{
-    live -= p != NULL;
-    __libc_free(p);
-}
-
-static void *spared_malloc(size_t bytes)
-{
-    void *p = __libc_malloc(bytes);
-    live += p != NULL;
-    return p;
-}
 
 typedef bool attempt_fn(void);
 
@@ -69,19 +24,18 @@ static void each_allocation(attempt_fn *fn, bool count_blocks)
 {
     enum { MOST = 20000 };
     long n = 0;
-    json_set_alloc_funcs(spared_malloc, free);
+    json_set_alloc_funcs(malloc_spared, free);
     ERR_raise(ERR_LIB_USER, ERR_R_MALLOC_FAILURE);
     ERR_clear_error();
     CHECK(fn());
     for (bool good = false; !good; n++) {
-        long before = live;
+        long before = malloc_live();
         CHECK(n < MOST);
-        countdown = n;
+        malloc_fail_at(n);
         good = fn();
-        bool reached = countdown < 0;
-        countdown = -1;
-        CHECK_MSG(!count_blocks || live == before, "failing allocation %ld left %ld blocks", n,
-            live - before);
+        bool reached = malloc_fail_end();
+        long left = malloc_live() - before;
+        CHECK_MSG(!count_blocks || left == 0, "failing allocation %ld left %ld blocks", n, left);
         CHECK_MSG(good || reached, "failed without a failing allocation, at %ld", n);
         good = good && !reached;
     }

@@ -5,54 +5,16 @@
  *
  * Two clients on one shard, over socket pairs and without HTTP before them: connect with a
  * server-side subscription asked for, subscribe with history, presence and joins, publish, recover,
- * ask, unsubscribe, leave. The allocator of the whole program is replaced (not built with
- * sanitizers, which bring their own), and its blocks are counted.
+ * ask, unsubscribe, leave. The allocator of the whole program is replaced
+ * (failing_malloc.h), and its blocks are counted.
  */
+#include "failing_malloc.h"
 #include "session/client.h"
 #include "session/subs.h"
 #include "test.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
-
-void *__libc_malloc(size_t bytes);
-void *__libc_calloc(size_t count, size_t bytes);
-void *__libc_realloc(void *p, size_t bytes);
-void __libc_free(void *p);
-
-static long countdown = -1, live;
-
-static bool fails(void)
-{
-    return countdown >= 0 && countdown-- == 0;
-}
-
-void *malloc(size_t bytes)
-{
-    void *p = fails() ? NULL : __libc_malloc(bytes);
-    live += p != NULL;
-    return p;
-}
-
-void *calloc(size_t count, size_t bytes)
-{
-    void *p = fails() ? NULL : __libc_calloc(count, bytes);
-    live += p != NULL;
-    return p;
-}
-
-void *realloc(void *old, size_t bytes)
-{
-    void *p = fails() ? NULL : __libc_realloc(old, bytes);
-    live += p != NULL && old == NULL;
-    return p;
-}
-
-void free(void *p)
-{
-    live -= p != NULL;
-    __libc_free(p);
-}
 
 static const char text[] =
     "{\"client\":{\"allow_anonymous_connect_without_token\":true},\"channel\":{"
@@ -188,15 +150,15 @@ TEST(a_life_with_the_nth_allocation_failing)
     int rc = cast_config_load_text(text, sizeof text - 1, "json", &src, &cfg, &err);
     CHECK_MSG(rc == 0, "%s", err.text);
     CHECK(live_once(cfg)); /* fills what libraries keep for ever */
-    long before = live, n = 0;
+    long before = malloc_live(), n = 0;
     bool passed = false;
     while (!passed) {
         CHECK(n < 5000);
-        countdown = n++;
+        malloc_fail_at(n++);
         live_once(cfg);
-        passed = countdown >= 0; /* fewer allocations than that */
-        countdown = -1;
-        CHECK_MSG(live == before, "allocation %ld: %ld blocks left behind", n, live - before);
+        passed = !malloc_fail_end(); /* fewer allocations than that */
+        long left = malloc_live() - before;
+        CHECK_MSG(left == 0, "allocation %ld: %ld blocks left behind", n, left);
     }
     printf("# %ld allocations\n", n);
     CHECK(n > 50);

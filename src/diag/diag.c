@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/fatal.h"
+#include "base/futex.h"
 #include "base/hooks.h"
 #include "diag/backtrace.h"
 #include "diag/dump.h"
@@ -33,6 +34,7 @@ enum { FATAL_LIMIT_S = 20 };
 static pthread_mutex_t quit_lock = PTHREAD_MUTEX_INITIALIZER; /* of the installation */
 static int quit_fd = -1;                                      /* < 0: not installed */
 static _Atomic bool quit_ends;                                /* after the dump */
+static _Atomic uint32_t quit_known; /* futex: its thread counts as one of the library's */
 
 void weft_dump(int fd)
 {
@@ -90,6 +92,8 @@ static void *quit_main(void *arg)
     uint64_t count;
     (void)arg;
     weft__service_thread(1);
+    at_store(&quit_known, 1);
+    weft__futex_wake(&quit_known, 1);
     while (read(quit_fd, &count, sizeof count) == sizeof count || errno == EINTR) {
         weft__eprintf(
             "weft: SIGQUIT: every fiber and pinned loop of process %d\n\n", (int)getpid());
@@ -110,6 +114,8 @@ static int quit_thread(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc == 0)
         pthread_detach(t);
+    while (rc == 0 && at_load(&quit_known) == 0) /* else a deadlock now would not be a fatal one */
+        weft__futex_wait(&quit_known, 0, -1);
     return -rc;
 }
 

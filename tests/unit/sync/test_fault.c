@@ -89,7 +89,7 @@ TEST(a_fault_under_the_lock_may_be_mended)
 #ifndef NDEBUG /* release builds do not look for it */
 static void sleeps(void)
 {
-    weft_sleep(1000);
+    weft_sleep(WEFT_HOUR); /* a short one may be over before it parks */
 }
 
 static void yields(void)

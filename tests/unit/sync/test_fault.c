@@ -86,6 +86,15 @@ TEST(a_fault_under_the_lock_may_be_mended)
     CHECK_EQ(faults, 3);
 }
 
+#ifdef WEFT_TSAN_FIBERS
+/* The last words of a process look up symbols, on the handler's stack here. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "report_signal_unsafe=0";
+}
+#endif
+
 #ifndef NDEBUG /* release builds do not look for it */
 static void sleeps(void)
 {
@@ -136,7 +145,9 @@ TEST(a_park_under_the_lock_ends_the_process)
     EXPECT_DEATH(send_and_sleep, "while a runtime lock is held: channel \"jobs\" (made at ");
     EXPECT_DEATH(send_and_sleep, "test_fault.c:");
     EXPECT_DEATH(send_and_sleep, "\non fiber ");
+#ifndef WEFT_TSAN_FIBERS /* it calls handlers from frames of its own, which cannot be unwound */
     EXPECT_DEATH(send_and_sleep, "weft_chan_send"); /* the stack, through the handler */
+#endif
     EXPECT_DEATH(receive_and_yield, "park (yield) by fiber ");
     EXPECT_DEATH(receive_and_yield, "channel \"jobs\"");
     EXPECT_DEATH(select_and_wait, "park (chan receive (nil chan)) by fiber ");

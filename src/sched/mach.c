@@ -39,7 +39,8 @@ struct weft__mach *weft__mach_new(void)
         s->free_machs = m->all_next;
     weft__unlock(&s->lock);
     if (m) {
-        memset(m, 0, sizeof *m);
+        weft__tsan_acquire(m);
+        memset(m, 0, sizeof *m); /* which ThreadSanitizer sees, unlike the lock */
     } else {
         m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (m == MAP_FAILED)
@@ -55,6 +56,7 @@ struct weft__mach *weft__mach_new(void)
 void weft__mach_free(struct weft__mach *m)
 {
     struct weft__sched *s = &weft__sched;
+    weft__tsan_release(m);
     weft__lock(&s->lock, WEFT__RANK_SCHED);
     m->all_next = s->free_machs;
     s->free_machs = m;

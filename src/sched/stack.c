@@ -32,7 +32,9 @@ enum {
     CHUNK_BYTES = 64 << 20,
     MAX_CHUNKS = 1 << 16,
     HOT_MAX = 4 * WEFT__STACK_BATCH, /* the class's hot list; beyond it stacks go cold */
-    FRESH_MAX = 64,
+    FRESH_MAX = 64,                  /* fresh stacks made ready at a time, */
+    HELP_MAX = 16,                   /* and by an idle worker for others */
+    HELPS = FRESH_MAX / HELP_MAX,
     SLOT_BITS = 25, /* slot = class << 25 | index within the class */
 };
 
@@ -52,8 +54,10 @@ struct class
     unsigned hot_count;
     uint32_t *cold; /* stack of slot indexes whose pages are the kernel's */
     uint32_t cold_count, cold_room;
-    uint32_t fresh, slots; /* those below fresh have been handed out, or are in hand */
-    uint32_t bare;         /* slots in SLOT_BARE */
+    uint32_t fresh, slots;   /* those below fresh have been handed out, or are in hand */
+    uint32_t bare;           /* slots in SLOT_BARE */
+    uint32_t helped;         /* stacks on the hot list that an idle worker made ready */
+    _Atomic uint32_t wanted; /* times that an idle worker shall do so */
     _Atomic uint32_t chunk_count;
     struct chunk *_Atomic *chunks;
 };
@@ -237,9 +241,9 @@ static bool bare_take_locked(unsigned c, uint32_t *ret_index)
     return false;
 }
 
-/* Reserves slots that were never used: one of a class with few, up to FRESH_MAX of one with many,
- * so that a small program touches no page in vain. Their number, or -ENOMEM. */
-static int reserve_locked(unsigned c, uint32_t *ret_first)
+/* Reserves slots that were never used: one of a class with few, up to `most` of one with many, so
+ * that a small program touches no page in vain. Their number, or -ENOMEM. */
+static int reserve_locked(unsigned c, uint32_t most, uint32_t *ret_first)
 {
     struct class *k = &classes[c];
     if (bare_take_locked(c, ret_first))
@@ -250,53 +254,93 @@ static int reserve_locked(unsigned c, uint32_t *ret_first)
             return rc;
     }
     uint32_t n = k->fresh / 16;
-    n = n < 1 ? 1 : n > FRESH_MAX ? FRESH_MAX : n;
+    n = n < 1 ? 1 : n > most ? most : n;
     n = n > k->slots - k->fresh ? k->slots - k->fresh : n;
     *ret_first = k->fresh;
     k->fresh += n;
     return (int)n;
 }
 
-/* Fresh stacks: one for the caller, the others for its cache, or the class where it has none. The
- * kernel's part, about 2 us a stack, is done without the lock. */
-static int take_fresh(struct weft__stack_cache *cache, unsigned c, struct weft__fiber **ret)
+/* Makes fresh stacks ready, at most `most`. The kernel's part, about 2 us a stack, is done without
+ * the lock. Their number, at least one, and the list of them; or the error of the first. */
+static int make_fresh(
+    unsigned c, uint32_t most, struct weft__fiber **ret_list, struct weft__fiber **ret_last)
 {
     struct class *k = &classes[c];
     uint32_t first;
     weft__lock(&k->lock, WEFT__RANK_STACK);
-    int n = reserve_locked(c, &first);
+    int n = reserve_locked(c, most, &first);
     weft__unlock(&k->lock);
     if (n < 0)
         return n;
     int guarded = guard_range(c, first, (uint32_t)n); /* K2 */
     uint32_t good = guarded < 0 ? 0 : (uint32_t)guarded;
     populate_range(c, first, good);
-    struct weft__fiber *more = NULL, *last = NULL;
-    for (uint32_t i = good; i-- > 1;) {
+    *ret_list = *ret_last = NULL;
+    for (uint32_t i = good; i-- > 0;) {
         struct weft__fiber *f = record_init(c, first + i);
-        f->next = more;
-        more = f;
-        last = last ? last : f;
+        f->next = *ret_list;
+        *ret_list = f;
+        *ret_last = *ret_last ? *ret_last : f;
     }
-    if (good < (uint32_t)n || (more && !cache)) {
+    if (good < (uint32_t)n) {
         weft__lock(&k->lock, WEFT__RANK_STACK);
         bare_put_locked(c, first + good, (uint32_t)n - good);
-        if (more && !cache) {
-            last->next = k->hot;
-            k->hot = more;
-            k->hot_count += good - 1;
-        }
         weft__unlock(&k->lock);
     }
-    if (more && cache) {
+    return good ? (int)good : guarded;
+}
+
+static void hot_put_locked(
+    struct class *k, struct weft__fiber *list, struct weft__fiber *last, int n)
+{
+    last->next = k->hot;
+    k->hot = list;
+    k->hot_count += (unsigned)n;
+}
+
+/* Fresh stacks: one for the caller, the others for its cache, or the class where it has none. */
+static int take_fresh(struct weft__stack_cache *cache, unsigned c, struct weft__fiber **ret)
+{
+    struct class *k = &classes[c];
+    struct weft__fiber *list, *last;
+    int n = make_fresh(c, FRESH_MAX, &list, &last);
+    if (n < 0)
+        return n;
+    *ret = list;
+    list = list->next;
+    if (n == FRESH_MAX)
+        at_store_rlx(&k->wanted, HELPS); /* [mo:wanted] */
+    if (n > 1 && cache) {
         last->next = cache->head[c];
-        cache->head[c] = more;
-        cache->count[c] += good - 1;
+        cache->head[c] = list;
+        cache->count[c] += (unsigned)n - 1;
+    } else if (n > 1) {
+        weft__lock(&k->lock, WEFT__RANK_STACK);
+        hot_put_locked(k, list, last, n - 1);
+        weft__unlock(&k->lock);
     }
-    if (!good)
-        return guarded;
-    *ret = record_init(c, first);
     return 0;
+}
+
+bool weft__stack_prepare(void)
+{
+    for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++) {
+        struct class *k = &classes[c];
+        struct weft__fiber *list, *last;
+        uint32_t times = at_load_rlx(&k->wanted); /* [mo:wanted] only a hint */
+        if (times == 0 || !at_cas(&k->wanted, &times, times - 1))
+            continue;
+        int n = make_fresh(c, HELP_MAX, &list, &last);
+        if (n < 0)
+            continue; /* whoever needs one will be told */
+        weft__lock(&k->lock, WEFT__RANK_STACK);
+        hot_put_locked(k, list, last, n);
+        k->helped += (uint32_t)n;
+        weft__unlock(&k->lock);
+        return true;
+    }
+    return false;
 }
 
 /* One stack that was used before: hot, else cold. */
@@ -333,6 +377,10 @@ int weft__stack_alloc(
             more->next = cache->head[c];
             cache->head[c] = more;
             cache->count[c]++;
+        }
+        if (classes[c].helped) {
+            classes[c].helped = 0;
+            at_store_rlx(&classes[c].wanted, HELPS); /* [mo:wanted] */
         }
         weft__unlock(&classes[c].lock);
         int rc = f ? 0 : take_fresh(cache, c, &f);

@@ -15,7 +15,9 @@
  * with -ENOMEM and says so once; a stack without a guard is never handed out.
  *
  * Fresh stacks are made ready some at a time (a class that has many takes 64): guards and first
- * pages by one system call each, outside the lock. A slot whose guard failed is marked in its chunk
+ * pages by one system call each, outside the lock. While a class grows like that, a worker that
+ * looks for work in vain makes some ready too, so that a burst of spawns has the kernel on two
+ * cores; when it ends, up to 64 were made in vain. A slot whose guard failed is marked in its chunk
  * and tried again by a later spawn.
  *
  * The colour keeps the hot records of different slots out of the same few L1 sets. A free stack is,
@@ -57,6 +59,9 @@ struct weft__stack_cache {
 int weft__stack_alloc(
     struct weft__stack_cache *cache, size_t stack_bytes, struct weft__fiber **ret_fiber);
 void weft__stack_free(struct weft__stack_cache *cache, struct weft__fiber *f);
+/** Makes a few fresh stacks ready if a class has asked for it; false: none has. For a worker with
+ * nothing else to do: up to 40 us in the kernel. */
+bool weft__stack_prepare(void);
 /** Called by the allocator's user once the record is filled in (K1), and by weft__stack_free. */
 void weft__stack_mark_live(struct weft__fiber *f);
 void weft__stack_mark_dead(struct weft__fiber *f);

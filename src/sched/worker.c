@@ -291,6 +291,10 @@ static struct weft__fiber *spin(struct weft__mach *m, struct weft__worker *w)
             return f;
         if (at_load(&s->stopping))
             return NULL;
+        if (weft__stack_prepare()) { /* somebody is starting fibers: there will be work */
+            until = weft__clock_ns() + SPIN_NS;
+            continue;
+        }
         if (weft__clock_ns() >= until)
             return steal(w, seen);
         for (int i = 0; i < 20; i++)

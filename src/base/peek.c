@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* peek.c - reading memory that may be gone (peek.h): the kernel copies, and says when it cannot. */
+/*
+ * peek.c - reading memory that may be gone (peek.h): the kernel copies, and says when it cannot.
+ *
+ * process_vm_readv does it in one call. A kernel may be built without it, a container's filter and
+ * an emulator may refuse it: then /proc/self/mem says the same in three.
+ */
 #include "base/peek.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -9,11 +16,25 @@
 
 #include "base/futex.h"
 
+/* n: what process_vm_readv returned. */
+static long or_by_file(long n, uintptr_t from, void *to, size_t bytes)
+{
+    if (n >= 0 || n == -EFAULT)
+        return n;
+    long fd =
+        weft__syscall(SYS_openat, AT_FDCWD, (long)"/proc/self/mem", O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    if (fd < 0)
+        return fd;
+    n = weft__syscall(SYS_pread64, fd, (long)to, (long)bytes, (long)from, 0, 0);
+    weft__syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+    return n;
+}
+
 int weft__read_safely(const void *from, void *to, size_t bytes)
 {
     struct iovec l = {to, bytes}, r = {(void *)(uintptr_t)from, bytes};
     long n = weft__syscall(SYS_process_vm_readv, getpid(), (long)&l, 1, (long)&r, 1, 0);
-    return n == (long)bytes;
+    return or_by_file(n, (uintptr_t)from, to, bytes) == (long)bytes;
 }
 
 size_t weft__read_some(const void *from, void *to, size_t bytes)
@@ -32,5 +53,6 @@ size_t weft__read_some(const void *from, void *to, size_t bytes)
         at += n;
     }
     long n = weft__syscall(SYS_process_vm_readv, getpid(), (long)&l, 1, (long)r, parts, 0);
+    n = or_by_file(n, (uintptr_t)from, to, bytes);
     return n > 0 ? (size_t)n : 0;
 }

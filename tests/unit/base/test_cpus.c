@@ -137,7 +137,7 @@ TEST(no_more_than_the_affinity_mask)
     cpu_set_t all, one;
     CHECK_EQ(sched_getaffinity(0, sizeof all, &all), 0);
     CHECK(weft_cpus() <= (unsigned)CPU_COUNT(&all));
-    int first = 0;
+    size_t first = 0;
     while (!CPU_ISSET(first, &all))
         first++;
     CPU_ZERO(&one);

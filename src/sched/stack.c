@@ -13,6 +13,7 @@
 #include "base/fatal.h"
 #include "base/futex.h"
 #include "base/lock.h"
+#include "base/peek.h"
 #include "sched/sanitize.h"
 #include "sched/sched.h"
 
@@ -159,14 +160,26 @@ static int class_grow_locked(unsigned c)
     return 0;
 }
 
+/* An emulator may take any advice and follow none (qemu-user does): the first guard is tried. */
+static bool guard_holds(const char *base)
+{
+    static _Atomic int tried;
+    char byte;
+    if (at_load(&tried))
+        return true;
+    bool holds = !weft__read_safely(base, &byte, 1);
+    at_store(&tried, holds);
+    return holds;
+}
+
 static int guard_one(char *base)
 {
     if (!at_load(&use_mprotect)) {
         long rc =
             weft__syscall(SYS_madvise, (long)base, WEFT__GUARD_BYTES, MADV_GUARD_INSTALL, 0, 0, 0);
-        if (rc == 0)
+        if (rc == 0 && guard_holds(base))
             return 0;
-        if (rc != -EINVAL)
+        if (rc != 0 && rc != -EINVAL)
             return (int)rc;
         at_store(&use_mprotect, 1);
     }

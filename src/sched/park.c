@@ -115,7 +115,8 @@ static void commit_park(struct weft__mach *m, struct weft__fiber *f, bool hard)
         return;
     }
     f->committer = m;
-    at_store_rlx(&m->committing, f); /* [mo:committing] before the exchange below, a full fence */
+    at_store_rlx(
+        &m->committing, f); /* [mo:committing] before f can be claimed: the CAS is a release */
     bool waits = at_cas(&f->wake, &run, WEFT__WAKE_WAIT);
     if (!waits) /* the interrupt bit stands: do not wait */
         f->wake_result = WEFT__INTERRUPTED;

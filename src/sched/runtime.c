@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 #include <weft/run.h>
 
 #include "base/fatal.h"
@@ -84,7 +85,7 @@ static int workers_map(struct weft__sched *s)
         kept.worker = p;
         kept.count = s->workers;
     }
-    s->worker = kept.worker;
+    at_store(&s->worker, kept.worker);
     return 0;
 }
 
@@ -262,6 +263,8 @@ int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft
     uint32_t stopped = 0;
     if (t && !(t->cur->flags & WEFT__F_THREAD))
         return -EDEADLK;
+    if (sysconf(_SC_PAGESIZE) != WEFT__PAGE_BYTES)
+        return -ENOTSUP;
     if (!at_cas(&s->running, &stopped, WEFT__STARTS))
         return -EBUSY;
     state_reset(s);
@@ -292,7 +295,7 @@ int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft
     }
     if (left_over)
         kept.count = 0; /* the threads left over may be looking at theirs */
-    s->worker = NULL;
+    at_store(&s->worker, NULL);
     s->workers = 0;
     at_store(&s->running, 0);
     return rc == 0 && left_over ? -ETIMEDOUT : rc;
@@ -319,7 +322,7 @@ void weft__stats_read(struct weft__stats *ret)
     struct weft__sched *s = &weft__sched;
     uint64_t slots;
     int64_t live = 0;
-    struct weft__worker *first = *(struct weft__worker *volatile *)&s->worker;
+    struct weft__worker *first = at_load(&s->worker);
     unsigned workers = first ? s->workers : 0; /* the run may end meanwhile: H3 of hold.c */
     memset(ret, 0, sizeof *ret);
     for (unsigned i = 0; i < workers; i++) {

@@ -43,7 +43,8 @@ struct weft__fiber;
 
 enum {
     WEFT__STACK_CLASSES = 6,
-    WEFT__GUARD_BYTES = 4 * 4096,
+    WEFT__PAGE_BYTES = 4096, /* with larger ones a guard would cover its stack: weft_run refuses */
+    WEFT__GUARD_BYTES = 4 * WEFT__PAGE_BYTES,
     WEFT__STACK_CACHE = 1024,
     WEFT__STACK_BATCH = 256
 };

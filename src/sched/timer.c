@@ -104,9 +104,8 @@ static void remove_locked(struct weft__heap *h, struct weft__timer *t)
 /* T3: a runtime that starts or ends is about to say where else. */
 static struct weft__heap *lock_open_heap(struct weft__worker *w)
 {
-    struct weft__worker *volatile *first = &weft__sched.worker;
     for (;;) {
-        struct weft__worker *of = w ? w : *first;
+        struct weft__worker *of = w ? w : at_load(&weft__sched.worker);
         struct weft__heap *h = of ? &of->heap : &orphans;
         weft__lock(&h->lock, WEFT__RANK_TIMER);
         if (__builtin_expect(!h->closed, 1))
@@ -133,7 +132,10 @@ void weft__timer_start(struct weft__timer *t, int64_t when_ns)
     if (first)
         publish_locked(h);
     weft__unlock(&h->lock);
-    if (first && !w && at_load(&s->poll_until) > when_ns) {
+    if (!first || w)
+        return;
+    at_fence(); /* W5 */
+    if (at_load(&s->poll_until) > when_ns) {
         weft__monitor_kick();
         weft__poller_poke(); /* nobody else would look: a plain thread armed it */
     }

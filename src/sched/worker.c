@@ -321,7 +321,7 @@ bool weft__live_fibers(int64_t *ret_live)
 {
     struct weft__sched *s = &weft__sched;
     int64_t live = s->max_fibers - at_load(&s->fibers_left);
-    struct weft__worker *first = *(struct weft__worker *volatile *)&s->worker;
+    struct weft__worker *first = at_load(&s->worker);
     for (unsigned i = 0; first && i < s->workers; i++)
         live -= first[i].budget;
     *ret_live = live;

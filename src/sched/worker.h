@@ -24,7 +24,8 @@
  *     tests/unit/sched/test_parkwake.c goes through all interleavings, and shows that none of the
  *     looks can be left out except the last.
  * W5  poll_until is the deadline that the sleeping poller will wake at. Whoever goes idle and knows
- *     an earlier timer pokes it; the monitor does so for workers that stay busy.
+ *     an earlier timer pokes it; the monitor does so for workers that stay busy, and a plain thread
+ *     for what it arms. Each has a fence between its timer and its look at poll_until.
  */
 #ifndef WEFT_SCHED_WORKER_H
 #define WEFT_SCHED_WORKER_H
@@ -148,7 +149,8 @@ struct weft__sched {
     unsigned batch; /* how much of the limit a worker takes at once */
     unsigned workers, max_threads;
     size_t stack_bytes;
-    struct weft__worker *worker;   /* [workers]; NULL between runs, but the memory stays: H3 */
+    _Atomic(struct weft__worker *)
+        worker;                    /* [workers]; NULL between runs, but the memory stays: H3 */
     struct weft__mach *free_machs; /* by all_next: H3 */
     struct weft__poller poll;
     bool have_poll;

@@ -3,17 +3,37 @@
  * arch.h - everything that depends on the processor, declared once; src/arch/<cpu>/ implements it.
  * Knows nothing above.
  *
- * Switch: callee-saved registers go onto the leaving stack, its pointer into *ret_sp, and the other
- * stack's are taken from sp. mxcsr and the x87 control word are not saved (1.5 ns): a fiber that
- * changes rounding must restore it before it parks.
+ *     arch.h ── x86_64/x86_64.h      what is inline, and the layout of a saved stack
+ *          │    x86_64/switch.c      the switch, the first entry
+ *          │    x86_64/signal_frame.c  registers of interrupted code
+ *          └─ aarch64/aarch64.h, aarch64_switch.c, aarch64_signal.c   the same
  *
- *     saved stack, low to high:   r15 r14 r13 r12 rbx rbp  return address
- *                                 ^ sp
+ * A processor's header gives:
+ *   WEFT__ARCH_SAVED_WORDS, _SAVED_FP, _SAVED_PC   words of a saved stack, low to high
+ *   WEFT__ARCH_DWARF_REGISTERS                     registers 0 .. n-1 of DWARF's numbering
+ *   WEFT__ARCH_REGISTERS, _SP, _PC                 all that are read from a signal's frame
+ *   weft__cpu_pause, weft__arch_thread, weft__arch_syscall, weft__arch_code_address
+ *
+ * Switch: callee-saved registers go onto the leaving stack, its pointer into *ret_sp, and the other
+ * stack's are taken from sp. What rules floating point (mxcsr and the x87 control word, fpcr) is
+ * not saved (1.5 ns): a fiber that changes rounding must restore it before it parks.
  */
 #ifndef WEFT_ARCH_H
 #define WEFT_ARCH_H
 #include <stddef.h>
 #include <stdint.h>
+
+struct weft__thread;
+/** The thread's own runtime record; reached through weft__arch_thread only. */
+extern __thread struct weft__thread *weft__tls_thread __attribute__((tls_model("initial-exec")));
+
+#if defined(__x86_64__) && defined(__LP64__)
+#include "arch/x86_64/x86_64.h"
+#elif defined(__aarch64__) && defined(__LP64__) && !defined(__AARCH64EB__)
+#include "arch/aarch64/aarch64.h"
+#else
+#error "weft runs on x86-64 and aarch64 (little-endian, 64-bit pointers)"
+#endif
 
 /** Leaves the current stack (its pointer into *ret_sp) for the one saved at sp. */
 void weft__arch_switch(void **ret_sp, void *sp);
@@ -27,46 +47,14 @@ void *weft__arch_stack_init(void *top, void (*entry)(void *), void *arg);
 static inline void weft__arch_saved_frame(const void *sp, uintptr_t *ret_pc, uintptr_t *ret_fp)
 {
     const uintptr_t *s = sp;
-    *ret_fp = s[5];
-    *ret_pc = s[6];
+    *ret_fp = s[WEFT__ARCH_SAVED_FP];
+    *ret_pc = s[WEFT__ARCH_SAVED_PC];
 }
 
 /** The same of the code that a signal interrupted; ucontext is the handler's third argument.
  * Async-signal-safe. */
 void weft__arch_ucontext_frame(const void *ucontext, uintptr_t *ret_pc, uintptr_t *ret_fp);
 
-/* All of its registers that unwind tables speak of, by DWARF's numbers. */
-enum { WEFT__ARCH_REGISTERS = 17, WEFT__ARCH_SP = 7, WEFT__ARCH_PC = 16 };
-/** Async-signal-safe. */
+/** All of its registers that unwind tables speak of, by DWARF's numbers. Async-signal-safe. */
 void weft__arch_ucontext_registers(const void *ucontext, uint64_t ret[WEFT__ARCH_REGISTERS]);
-
-static inline void weft__cpu_pause(void)
-{
-    __builtin_ia32_pause();
-}
-
-/** The thread's own runtime record. Inline assembly on purpose: after a park the compiler may have
- * kept the OLD thread's address of any thread-local it computed itself (gcc and clang both do), so
- * it is never allowed to compute one. */
-struct weft__thread;
-extern __thread struct weft__thread *weft__tls_thread __attribute__((tls_model("initial-exec")));
-static inline struct weft__thread *weft__arch_thread(void)
-{
-    struct weft__thread *t;
-    __asm__ volatile("movq weft__tls_thread@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(t));
-    return t;
-}
-
-static inline long weft__arch_syscall(long n, long a, long b, long c, long d, long e, long f)
-{
-    long ret;
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    __asm__ volatile("syscall"
-                     : "=a"(ret)
-                     : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return ret;
-}
 #endif

@@ -105,7 +105,7 @@ static int walk_frames(struct weft__fiber *f, uintptr_t fp, void **pcs, int max)
         const uintptr_t *frame = (const uintptr_t *)fp;
         if (!frame[1])
             break;
-        pcs[n++] = (void *)frame[1];
+        pcs[n++] = (void *)weft__arch_code_address(frame[1]);
         if (frame[0] <= fp)
             break;
         fp = frame[0];

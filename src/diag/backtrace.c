@@ -10,7 +10,7 @@ static int walk(uintptr_t fp, uintptr_t low, uintptr_t high, uintptr_t *pcs, int
 {
     while (n < max && fp >= low && fp + 16 <= high && fp % 8 == 0) {
         const uintptr_t *frame = (const uintptr_t *)fp;
-        uintptr_t next = frame[0], pc = frame[1];
+        uintptr_t next = frame[0], pc = weft__arch_code_address(frame[1]);
         if (pc < 4096)
             break;
         pcs[n++] = pc;
@@ -39,7 +39,8 @@ int weft__backtrace(struct weft__fiber *f, uintptr_t *pcs, int max)
         return walk_fiber(f, at_load(&bound->sig_pc), at_load(&bound->sig_fp), pcs, max);
     if (at_load(&f->state) != WEFT__RUNNING) {
         const uintptr_t *sp = f->sp;
-        if ((uintptr_t)sp < (uintptr_t)f->stack_low || (uintptr_t)(sp + 7) > (uintptr_t)f)
+        if ((uintptr_t)sp < (uintptr_t)f->stack_low ||
+            (uintptr_t)(sp + WEFT__ARCH_SAVED_WORDS) > (uintptr_t)f)
             return 0;
         weft__arch_saved_frame(sp, &pc, &fp);
         return walk_fiber(f, pc, fp, pcs, max);
@@ -62,7 +63,7 @@ int weft__backtrace_here(uintptr_t *pcs, int max)
     uintptr_t frame[2];
     while (n < max && fp && fp % 8 == 0 && weft__read_safely((void *)fp, frame, sizeof frame) &&
            frame[1] > 4096) {
-        pcs[n++] = frame[1];
+        pcs[n++] = weft__arch_code_address(frame[1]);
         if (frame[0] <= fp)
             break;
         fp = frame[0];

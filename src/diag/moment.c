@@ -57,7 +57,11 @@ static bool read_memory(Dwfl *d, Dwarf_Addr at, Dwarf_Word *ret, void *arg)
 static bool set_registers(Dwfl_Thread *thread, void *arg)
 {
     (void)arg;
-    return dwfl_thread_state_registers(thread, 0, WEFT__ARCH_REGISTERS, moment->registers);
+    if (!dwfl_thread_state_registers(thread, 0, WEFT__ARCH_DWARF_REGISTERS, moment->registers))
+        return false;
+    /* Not every processor's tables number it. */
+    dwfl_thread_state_register_pc(thread, moment->registers[WEFT__ARCH_PC]);
+    return true;
 }
 
 static const Dwfl_Thread_Callbacks callbacks = {

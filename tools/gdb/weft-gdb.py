@@ -28,6 +28,7 @@ STATES = ["dead", "idle", "runnable", "running", "waiting"]
 THREAD, IDLE = 1, 2  # flags of a record that is not a fiber's
 COLOURS, COLOUR_BYTES = 8, 192  # src/sched/stack.c; the test compares
 MAX_FRAMES = 64
+SAVED = {"i386:x86-64": (6, 5), "aarch64": (11, 10)}    # words of pc and fp in a saved stack: the pictures in src/arch
 PAGE = 4096
 
 
@@ -86,8 +87,8 @@ class Lib:
         if int(f["bound"]):
             m = f["bound"].cast(self.mach.pointer()).dereference()
             return int(m["sig_pc"]), int(m["sig_fp"])
-        sp = int(f["sp"])
-        return self.read_word(sp + 48), self.read_word(sp + 40)  # the picture in src/arch/arch.h
+        sp, (pc, fp) = int(f["sp"]), SAVED.get(gdb.selected_inferior().architecture().name(), SAVED["i386:x86-64"])
+        return self.read_word(sp + 8 * pc), self.read_word(sp + 8 * fp)
 
     def running_stack(self, f):
         """The frames of its thread that lie on the fiber's stack, as gdb unwinds them."""
@@ -100,7 +101,7 @@ class Lib:
                 t.switch()
                 frame = gdb.newest_frame()
                 while frame is not None and len(pcs) < MAX_FRAMES:
-                    sp = int(frame.read_register("rsp"))
+                    sp = int(frame.read_register("sp"))
                     if frame.type() != gdb.INLINE_FRAME and int(f["stack_low"]) <= sp < int(f.address):
                         pcs.append(frame.pc())
                     frame = frame.older()

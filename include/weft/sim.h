@@ -41,9 +41,10 @@ WEFT_BEGIN_DECLS
 
 /* How choices are drawn. */
 enum weft_sim_mode {
-    WEFT_SIM_RANDOM = 0,    /* evenly: for looking quickly */
-    WEFT_SIM_PCT = 1,       /* by random priorities that change a few times: for long schedules */
-    WEFT_SIM_EXHAUSTIVE = 2 /* every schedule with at most so many preemptions: for small programs */
+    WEFT_SIM_RANDOM = 0, /* evenly: for looking quickly */
+    WEFT_SIM_PCT = 1,    /* by random priorities that change a few times: for long schedules */
+    WEFT_SIM_EXHAUSTIVE =
+        2 /* every schedule with at most so many preemptions: for small programs */
 };
 
 /* Where a fiber that could go on may lose its turn. */
@@ -56,17 +57,17 @@ enum weft_sim_points {
  * grow. */
 typedef struct weft_sim_opts {
     size_t size;
-    const char *name;          /* for reports and WEFT_SIM_REPLAY; borrowed for the call */
+    const char *name; /* for reports and WEFT_SIM_REPLAY; borrowed for the call */
     enum weft_sim_mode mode;
     enum weft_sim_points points;
-    uint64_t seed;             /* of the first schedule, the next has one more; 0: WEFT_SEED, else
+    uint64_t seed;      /* of the first schedule, the next has one more; 0: WEFT_SEED, else
                                   from the kernel */
-    uint64_t schedules;        /* at most; 0: 1000, exhaustive 1,000,000 */
-    uint64_t max_steps;        /* of a schedule; 0: 100,000 */
-    int preemptions;           /* exhaustive: at most in a schedule; 0: 2; < 0: no bound */
-    unsigned depth;            /* PCT: ordering constraints of the bugs looked for; 0: 3 */
-    bool slow_clock;           /* time may also pass while fibers can run */
-    bool quiet;                /* do not print a failure on standard error: the report has it */
+    uint64_t schedules; /* at most; 0: 1000, exhaustive 1,000,000 */
+    uint64_t max_steps; /* of a schedule; 0: 100,000 */
+    int preemptions;    /* exhaustive: at most in a schedule; 0: 2; < 0: no bound */
+    unsigned depth;     /* PCT: ordering constraints of the bugs looked for; 0: 3 */
+    bool slow_clock;    /* time may also pass while fibers can run */
+    bool quiet;         /* do not print a failure on standard error: the report has it */
 } weft_sim_opts;
 
 /* What came out; owned by the caller. */
@@ -172,10 +173,11 @@ WEFT_API const char *weft_sim_text(const weft_sim_report *r);
  * Returns one line a step: number, virtual time, who, and why its turn ended. The same for each run
  *   of a schedule, addresses aside (there are none in it). Valid until weft_sim_report_free.
  * Blocks:    never.
- * Callable:  anywhere.
+ * Callable:  anywhere, not two at once with one report.
+ * Cost:      names are looked up at the first call.
  * Since 0.1. See weft_sim_text.
  */
-WEFT_API const char *weft_sim_steps(const weft_sim_report *r);
+WEFT_API const char *weft_sim_steps(weft_sim_report *r);
 
 /**
  * weft_sim_replay - the string that names the schedule that failed, else the last one.

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include "base/futex.h"
+#include "base/hooks.h"
 
 void (*weft__fatal_hook)(int fd);
 
@@ -44,6 +45,13 @@ void weft__fatal(const char *fmt, ...)
 void weft__misuse(const char *fmt, ...)
 {
     va_list ap;
+    if (weft__give_up_hook) {
+        char text[1024];
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof text, fmt, ap);
+        va_end(ap);
+        weft__give_up_hook("misuse", text);
+    }
     va_start(ap, fmt);
     write_line("weft: misuse: ", fmt, ap);
     va_end(ap);

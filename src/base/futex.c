@@ -3,6 +3,7 @@
 #include "base/futex.h"
 
 #include <linux/futex.h>
+#include <stddef.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -25,9 +26,20 @@ void weft__futex_wake(_Atomic uint32_t *word, int count)
     weft__syscall(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
 }
 
+_Atomic(void *) weft__virtual_thread;
+int64_t weft__virtual_ns;
+
+static int time_is_virtual(void)
+{
+    void *t = at_load(&weft__virtual_thread);
+    return __builtin_expect(t != NULL, 0) && t == (void *)weft__arch_thread();
+}
+
 int64_t weft__wall_s(void)
 {
     struct timespec ts;
+    if (time_is_virtual())
+        return WEFT__VIRTUAL_WALL_S + weft__virtual_ns / 1000000000;
     clock_gettime(CLOCK_REALTIME_COARSE, &ts);
     return ts.tv_sec;
 }
@@ -35,6 +47,8 @@ int64_t weft__wall_s(void)
 int64_t weft__clock_ns(void)
 {
     struct timespec ts;
+    if (time_is_virtual())
+        return weft__virtual_ns;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return ts.tv_sec * (int64_t)1000000000 + ts.tv_nsec;
 }

@@ -6,3 +6,4 @@
 #include <stddef.h>
 
 void (*weft__dump_hook)(int fd);
+void (*weft__give_up_hook)(const char *what, const char *text);

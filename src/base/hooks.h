@@ -15,4 +15,8 @@ void weft__diag_init(void);
 
 /** diag: every fiber with its stack to fd. Async-signal-safe. */
 extern void (*weft__dump_hook)(int fd);
+
+/** The simulator: the process is about to end for this ("panic", "misuse") and that. Does not
+ * return on a fiber that it runs; NULL but while it runs. */
+extern void (*weft__give_up_hook)(const char *what, const char *text);
 #endif

@@ -125,4 +125,10 @@ __attribute__((noinline)) bool weft__rank_any(char *text, size_t bytes)
 {
     return mine.count && tell(true, text, bytes);
 }
+
+__attribute__((noinline)) void weft__rank_forget(void)
+{
+    mine.count = mine.beyond = 0;
+    mine.over = false;
+}
 #endif

@@ -64,9 +64,12 @@ void weft__rank_hand(const struct weft__lock *l);
 bool weft__rank_kept(char *text, size_t bytes);
 /** True, and the list as text, if the thread holds any lock at all. */
 bool weft__rank_any(char *text, size_t bytes);
+/** The thread abandons what it did, locks and all (a simulation that has failed). */
+void weft__rank_forget(void);
 #else
 #define weft__rank_take(l, rank, object, above, where) ((void)0)
 #define weft__rank_drop(l) ((void)0)
 #define weft__rank_hand(l) ((void)0)
+#define weft__rank_forget() ((void)0)
 #endif
 #endif

@@ -189,6 +189,8 @@ static void print_chain(const weft_panic_info *p)
 static void report(struct weft__fiber *f, const weft_panic_info *p)
 {
     char name[WEFT__NAME_BYTES], labels[WEFT__LABEL_BYTES + 64];
+    if (weft__give_up_hook)
+        weft__give_up_hook("panic", p->message);
     weft__fiber_name(f, name, sizeof name);
     weft__fiber_labels(f, labels, sizeof labels);
     print_chain(p);

@@ -71,12 +71,8 @@ static bool name_left_over(struct weft__fiber *f, void *arg)
     return ++*told < 20;
 }
 
-static int run(struct app *a, const weft_run_opts *opts, int *ret_result)
+static int run_under(struct app *a, const struct weft__sched_opts *o, int *ret_result)
 {
-    struct weft__sched_opts o;
-    int rc = weft__options_read(opts, &o);
-    if (rc < 0 || !a->fn)
-        return -EINVAL;
     struct weft__fiber *me = weft__self();
     if (me && !(me->flags & WEFT__F_THREAD))
         return -EDEADLK;
@@ -92,17 +88,35 @@ static int run(struct app *a, const weft_run_opts *opts, int *ret_result)
     }
     weft__io_init();
     weft__diag_init();
-    rc = weft__sched_run(first_fiber, a, first_born, NULL, finish, &o, ret_result);
+    int rc = weft__sched_run(first_fiber, a, first_born, NULL, finish, o, ret_result);
     weft__tsan_acquire(&weft__ctx_root);
     at_store(&weft__ctx_root, NULL);
     if (rc == -ETIMEDOUT) { /* their links lead into the root: it stays */
         int told = 0;
-        weft__fibers_each(name_left_over, &told);
+        if (!o->sim) /* it has a report of its own */
+            weft__fibers_each(name_left_over, &told);
     } else {
         weft_ctx_free(root);
     }
     weft__ctx_bury();
     weft__after_late();
+    return rc;
+}
+
+static int run(struct app *a, const weft_run_opts *opts, int *ret_result)
+{
+    struct weft__sched_opts o;
+    int rc = weft__options_read(opts, &o);
+    return rc < 0 || !a->fn ? -EINVAL : run_under(a, &o, ret_result);
+}
+
+int weft__run_simulated(
+    int (*fn)(void *), void *arg, const struct weft__sim_driver *driver, int *ret_result)
+{
+    struct app a = {.fn = fn, .arg = arg};
+    struct weft__sched_opts o = {.sim = driver};
+    int rc = run_under(&a, &o, ret_result);
+    weft_error_free(a.error);
     return rc;
 }
 

@@ -48,6 +48,7 @@
 #include <unistd.h>
 
 #include "base/fatal.h"
+#include "sched/simulate.h"
 #include "sched/worker.h"
 
 enum { TICK_NS = 1000000, SLICE_NS = 10000000, MAX_PREEMPTED = 256, SAMPLE_LIMIT_NS = 200000000 };
@@ -416,6 +417,8 @@ void weft__enter_slow(struct weft__thread *t)
         if (!(m->t.cur->flags & (WEFT__F_IDLE | WEFT__F_THREAD)))
             weft__yield();
     }
+    if (a & WEFT__ATT_SIM)
+        weft__sim_stop();
 }
 
 void weft__blocking_begin(void)

@@ -24,6 +24,7 @@
 #include "base/fatal.h"
 #include "base/futex.h"
 #include "sched/sanitize.h"
+#include "sched/simulate.h"
 #include "sched/worker.h"
 
 static void set_state(struct weft__fiber *f, enum weft__state s)
@@ -355,6 +356,8 @@ void weft__exit_switch(struct weft__fiber *f)
 
 void weft__requeue_global(struct weft__fiber *f)
 {
+    if (weft__sim_here())
+        weft__sim_mark_point(); /* it could go on */
     leave(weft__mach_self(), f, WEFT__OP_GLOBAL);
 }
 
@@ -363,7 +366,10 @@ uint32_t weft__random_below(uint32_t bound)
     struct weft__mach *m = weft__mach_self();
     struct weft__worker *w = weft__mach_worker(m);
     struct weft__rand *r = w ? &w->rand : &m->rand;
-    if (__builtin_expect(r->state == 0, 0))
+    if (__builtin_expect(r->state == 0, 0)) {
+        if (weft__sim_here())
+            return weft__sim_choose(bound);
         weft__rand_init(r, (uint64_t)m->tid << 32);
+    }
     return weft__rand_below(r, bound);
 }

@@ -29,7 +29,7 @@ bool weft__ring_empty(struct weft__worker *w)
 
 bool weft__ring_full(struct weft__worker *w)
 {
-    return at_load(&w->tail) - at_load(&w->head) == WEFT__RING;
+    return at_load(&w->tail) - at_load(&w->head) >= w->relief;
 }
 
 static bool overflow(struct weft__worker *w, struct weft__fiber *f, uint32_t head)

@@ -24,6 +24,7 @@
 
 #include "base/fatal.h"
 #include "sched/overflow.h"
+#include "sched/simulate.h"
 #include "sched/worker.h"
 
 struct weft__sched weft__sched = {.global_tail = &weft__sched.global_head};
@@ -98,10 +99,12 @@ static int workers_init(struct weft__sched *s)
         struct weft__worker *w = &s->worker[i];
         worker_clear(w);
         w->index = i;
+        w->relief = WEFT__RING;
         weft__timers_open(&w->heap);
         weft__rand_init(&w->rand, i + 1);
     }
-    weft__timers_adopt(&s->worker[0].heap);
+    if (!s->sim) /* a simulation is not to be disturbed by them */
+        weft__timers_adopt(&s->worker[0].heap);
     weft__lock(&s->lock, WEFT__RANK_SCHED);
     for (unsigned i = s->workers; i-- > 0;)
         weft__worker_release_locked(&s->worker[i]);
@@ -111,7 +114,7 @@ static int workers_init(struct weft__sched *s)
 
 static void options_take(struct weft__sched *s, const struct weft__sched_opts *o)
 {
-    s->workers = o->workers ? o->workers : weft_cpus();
+    s->workers = o->sim ? 1 : o->workers ? o->workers : weft_cpus();
     if (s->workers > MAX_WORKERS)
         s->workers = MAX_WORKERS;
     s->max_fibers = o->max_fibers ? o->max_fibers : DEFAULT_FIBERS;
@@ -120,7 +123,8 @@ static void options_take(struct weft__sched *s, const struct weft__sched_opts *o
         s->max_threads = s->workers + 1;
     s->stack_bytes = o->stack_bytes ? o->stack_bytes : DEFAULT_STACK;
     s->drain_ns = o->drain_ns ? o->drain_ns : default_drain_ns;
-    s->preempt = !o->no_preempt;
+    s->sim = o->sim;
+    s->preempt = !o->no_preempt && !o->sim;
     s->preempt_signal = o->preempt_signal ? o->preempt_signal : SIGURG;
     int64_t batch = s->max_fibers / (16 * (int64_t)s->workers);
     s->batch = batch > 64 ? 64 : batch < 1 ? 1 : (unsigned)batch;
@@ -151,6 +155,11 @@ static void state_reset(struct weft__sched *s)
 
 static int services_start(struct weft__sched *s)
 {
+    if (s->sim) {
+        s->retake = false;
+        weft__overflow_install();
+        return 0;
+    }
     s->retake = weft__syscall(
                     SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) == 0;
     int rc = -pthread_create(&s->monitor_thread, NULL, weft__monitor_main, s);
@@ -173,6 +182,10 @@ static int services_start(struct weft__sched *s)
 /* Waits for the threads; those that still hold a left-over fiber are let go of. */
 static void services_stop(struct weft__sched *s, struct weft__mach *self)
 {
+    if (s->sim) {
+        weft__overflow_uninstall();
+        return;
+    }
     at_store(&s->spawner_wake, 1);
     weft__futex_wake(&s->spawner_wake, 1);
     pthread_join(s->spawner_thread, NULL);
@@ -227,9 +240,13 @@ static int run_here(struct weft__sched *s, const struct weft__spawn *entry)
     weft__unlock(&s->lock);
     weft__mach_take_worker(self);
     at_store(&s->running, WEFT__RUNS);
+    if (s->sim)
+        weft__sim_begin(self);
     int rc = weft__spawn(entry, NULL);
     if (rc == 0)
-        weft__mach_loop(self);
+        (s->sim ? weft__sim_loop : weft__mach_loop)(self);
+    if (s->sim)
+        weft__sim_end();
     weft__stop_everyone(); /* empties the idle list, before any thread's record goes */
     weft__await_holds();
     services_stop(s, self);

@@ -64,6 +64,7 @@
 
 struct weft_ctx;
 struct weft__scope;
+struct weft__sim_driver;
 struct weft__worker;
 
 /* ---- why a fiber waits: one word for people, in dumps ("chan receive", ...) ---- */
@@ -371,6 +372,7 @@ struct weft__sched_opts {
     int64_t drain_ns;     /* how long fibers may go on after the entry returned; 0: 10 s */
     bool no_preempt;      /* leave hogs alone (no signals) */
     int preempt_signal;   /* 0: SIGURG */
+    const struct weft__sim_driver *sim; /* simulate.h: who makes the choices; NULL: no simulation */
 };
 /**
  * Runs entry on a fiber, with the calling thread as one of the runtime's, until it has returned,

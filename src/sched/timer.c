@@ -174,30 +174,56 @@ void weft__limit_start(struct weft__fiber *f, struct weft__timer *t, int64_t whe
     weft__mach_self()->limit = t;
 }
 
+/* Takes t out and calls its function, under the lock or (the other kind) without it. */
+static void fire_locked(struct weft__heap *h, struct weft__timer *t)
+{
+    void (*fn)(struct weft__timer *, void *) = t->fn;
+    void *arg = t->arg;
+    weft__tsan_acquire(t);
+    remove_locked(h, t);
+    publish_locked(h);
+    if (t->locked) {
+        fn(t, arg);
+        at_store(&t->heap, NULL); /* T2 */
+        return;
+    }
+    at_store(&t->heap, NULL);
+    weft__unlock(&h->lock);
+    fn(t, arg);
+    weft__lock(&h->lock, WEFT__RANK_TIMER);
+}
+
 int weft__timers_run(struct weft__heap *h, int64_t now_ns)
 {
     int n = 0;
     weft__lock(&h->lock, WEFT__RANK_TIMER);
-    while (h->root && h->root->when_ns <= now_ns) {
-        struct weft__timer *t = h->root;
-        void (*fn)(struct weft__timer *, void *) = t->fn;
-        void *arg = t->arg;
-        weft__tsan_acquire(t);
-        remove_locked(h, t);
-        publish_locked(h);
-        n++;
-        if (t->locked) {
-            fn(t, arg);
-            at_store(&t->heap, NULL); /* T2 */
-            continue;
-        }
-        at_store(&t->heap, NULL);
-        weft__unlock(&h->lock);
-        fn(t, arg);
-        weft__lock(&h->lock, WEFT__RANK_TIMER);
-    }
+    for (; h->root && h->root->when_ns <= now_ns; n++)
+        fire_locked(h, h->root);
     weft__unlock(&h->lock);
     return n;
+}
+
+unsigned weft__timers_due(
+    struct weft__heap *h, int64_t now_ns, struct weft__timer **ret_due, unsigned room)
+{
+    unsigned n = 0;
+    weft__lock(&h->lock, WEFT__RANK_TIMER);
+    if (h->root && h->root->when_ns <= now_ns && room > 0)
+        ret_due[n++] = h->root;
+    /* who is due has no parent that is not */
+    for (unsigned i = 0; i < n; i++)
+        for (struct weft__timer *t = ret_due[i]->child; t && n < room; t = t->sibling)
+            if (t->when_ns <= now_ns)
+                ret_due[n++] = t;
+    weft__unlock(&h->lock);
+    return n;
+}
+
+void weft__timer_fire(struct weft__heap *h, struct weft__timer *t)
+{
+    weft__lock(&h->lock, WEFT__RANK_TIMER);
+    fire_locked(h, t);
+    weft__unlock(&h->lock);
 }
 
 /* One by one, as each timer names the heap that it is in. */

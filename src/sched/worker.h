@@ -55,6 +55,7 @@ struct weft__worker {
     struct weft__rand rand;
     uint64_t next_id, last_id; /* block of fiber ids */
     unsigned budget; /* fibers this worker may still make before it asks sched.fibers_left */
+    uint32_t relief; /* a start with so many in the ring lets others run first (weft__ring_full) */
     _Atomic(struct weft__fiber *) ring[WEFT__RING];
     struct weft__stack_cache stacks;
     struct weft__heap heap __attribute__((aligned(64)));
@@ -81,7 +82,8 @@ enum weft__op {
 
 enum { WEFT__STARTS = 1, WEFT__RUNS = 2 }; /* sched.running */
 
-enum { WEFT__ATT_LOST = 1, WEFT__ATT_YIELD = 2 }; /* thread.attention */
+/* thread.attention. SIM stays set for the whole run: each entry is a point (simulate.h). */
+enum { WEFT__ATT_LOST = 1, WEFT__ATT_YIELD = 2, WEFT__ATT_SIM = 4 };
 
 struct weft__mach {
     struct weft__thread t; /* first: weft__tls_thread points here */
@@ -161,6 +163,7 @@ struct weft__sched {
     int monitor_tid, spawner_tid;
     bool preempt, retake;
     int preempt_signal;
+    const struct weft__sim_driver *sim; /* NULL: no simulation */
     int64_t drain_ns;
     int result;
     _Atomic uint32_t timed_out;
@@ -227,6 +230,11 @@ bool weft__live_fibers(int64_t *ret_live);
 
 /* timer.c */
 int weft__timers_run(struct weft__heap *h, int64_t now_ns);
+/** Those that are due, at most room of them, the one that would fire first in front; and firing one
+ * of them. For who knows that nobody else uses the heap. */
+unsigned weft__timers_due(
+    struct weft__heap *h, int64_t now_ns, struct weft__timer **ret_due, unsigned room);
+void weft__timer_fire(struct weft__heap *h, struct weft__timer *t);
 /** A runtime starts: h takes over the timers that none runs. It ends: h's are left to the next. */
 void weft__timers_adopt(struct weft__heap *h);
 void weft__timers_orphan(struct weft__heap *h);

@@ -208,12 +208,24 @@ int weft__chan_try_recv(struct weft_chan *c, void *to)
     return rc;
 }
 
+/* The hint says no. Under the simulator others may come in here, and then it is to be asked anew. */
+static bool ask_again(void)
+{
+    struct weft__thread *t = weft__arch_thread();
+    if (__builtin_expect(!t || !at_load_rlx(&t->attention), 1)) /* [mo:alone: a hint] */
+        return false;
+    weft__enter();
+    weft__leave();
+    return true;
+}
+
 int weft_chan_try_send(weft_chan *c, const void *elem)
 {
     if (!c)
         return -EAGAIN;
     weft__object_check(&c->object, WEFT_KIND_CHAN);
-    if (!(at_load(&c->hint) & WEFT__HINT_SEND)) /* it was not possible when this was read */
+    if (!(at_load(&c->hint) & WEFT__HINT_SEND) && /* it was not possible when this was read */
+        (!ask_again() || !(at_load(&c->hint) & WEFT__HINT_SEND)))
         return -EAGAIN;
     weft__enter();
     int rc = weft__chan_try_send(c, elem);
@@ -226,7 +238,8 @@ int weft_chan_try_recv(weft_chan *c, void *ret_elem)
     if (!c)
         return -EAGAIN;
     weft__object_check(&c->object, WEFT_KIND_CHAN);
-    if (!(at_load(&c->hint) & WEFT__HINT_RECV))
+    if (!(at_load(&c->hint) & WEFT__HINT_RECV) &&
+        (!ask_again() || !(at_load(&c->hint) & WEFT__HINT_RECV)))
         return -EAGAIN;
     weft__enter();
     int rc = weft__chan_try_recv(c, ret_elem);

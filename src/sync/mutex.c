@@ -221,15 +221,18 @@ void weft__mutex_release(weft_mutex *m, struct weft__fiber *f)
 void weft_mutex_lock(weft_mutex *m)
 {
     struct mutex *x = in(m);
-    struct weft__fiber *f = weft__self();
+    struct weft__thread *t = weft__arch_thread();
     uintptr_t free_word = 0;
     weft__object_check(&x->object, WEFT_KIND_MUTEX);
-    if (__builtin_expect(f && at_cas(&x->word, &free_word, (uintptr_t)f), 1)) {
+    /* attention: somebody else may want to come in before (the simulator always) */
+    if (__builtin_expect(t && !at_load_rlx(&t->attention) && /* [mo:alone: a hint] */
+                             at_cas(&x->word, &free_word, (uintptr_t)t->cur),
+            1)) {
         weft__tsan_acquire(x);
-        f->held_locks++;
+        t->cur->held_locks++;
         return;
     }
-    f = weft__enter();
+    struct weft__fiber *f = weft__enter();
     if (weft__mutex_owner(m) == f)
         weft__object_misuse(&x->object, WEFT_KIND_MUTEX, "second lock by its holder of", "");
     weft__mutex_acquire(m, f, __builtin_return_address(0));
@@ -240,11 +243,13 @@ bool weft_mutex_try_lock(weft_mutex *m)
 {
     struct mutex *x = in(m);
     weft__object_check(&x->object, WEFT_KIND_MUTEX);
-    struct weft__fiber *f = weft__self();
-    if (!f) { /* a plain thread's first call */
-        f = weft__enter();
+    struct weft__thread *t = weft__arch_thread();
+    if (!t || at_load_rlx(&t->attention)) { /* [mo:alone: a hint] a plain thread's first call, or
+                                               others may come in before */
+        weft__enter();
         weft__leave();
     }
+    struct weft__fiber *f = weft__self();
     if (!take_free(x, f))
         return false;
     weft__tsan_acquire(x);

@@ -163,7 +163,7 @@ static uint32_t choose(void *arg, const struct weft__sim_choice *c)
     }
     d.chosen = draw(x, c);
     if (!weft__path_add(&x->path, d))
-        weft__fatal("no memory for a simulation's path");
+        weft__sim_fail(-ENOMEM, "no memory for the simulation");
     return d.chosen;
 }
 
@@ -310,7 +310,7 @@ static void on_failed(void *arg, int error, const char *text)
 {
     struct explorer *x = arg;
     begin_text(x, error, text);
-    weft__told_fibers(&x->report->text);
+    weft__told_fibers(&x->report->text, &x->told);
 }
 
 static void end_text(struct explorer *x)
@@ -320,6 +320,8 @@ static void end_text(struct explorer *x)
     weft__text_add(&r->text, from ? "the last steps:\n" : "the steps:\n");
     for (size_t i = from; i < r->told.len; i++)
         weft__told_line(&r->text, &r->told, i);
+    if (r->told.lost)
+        weft__text_add(&r->text, "(and %zu steps for which there was no memory)\n", r->told.lost);
     weft__text_add(&r->text, "to run this schedule again: WEFT_SIM_REPLAY='%s%s%s'\n", x->name,
         x->name[0] ? "@" : "", r->replay);
     if (!x->quiet) {

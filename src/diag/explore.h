@@ -51,6 +51,6 @@ struct weft__told {
 void weft__told_add(struct weft__told *t, const struct weft__sim_step *s);
 void weft__told_line(struct weft__text *t, const struct weft__told *told, size_t index);
 /** The fibers of the schedule, by number: state, reason, object, place. On the idle stack. */
-void weft__told_fibers(struct weft__text *t);
+void weft__told_fibers(struct weft__text *t, const struct weft__told *told);
 
 #endif

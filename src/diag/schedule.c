@@ -20,16 +20,17 @@
 #include "sync/mutex_core.h"
 #include "sync/object_core.h"
 
-static bool has_object(enum weft__reason r)
+/* Waits for the outside; its park_object is no weft_object. */
+static bool is_outside(enum weft__reason r)
 {
-    return r != WEFT__WAIT_IO_READ && r != WEFT__WAIT_IO_WRITE && r != WEFT__WAIT_FILE &&
-           r != WEFT__WAIT_RESOLVE && r != WEFT__WAIT_OTHER;
+    return r == WEFT__WAIT_IO_READ || r == WEFT__WAIT_IO_WRITE || r == WEFT__WAIT_FILE ||
+           r == WEFT__WAIT_RESOLVE;
 }
 
 static void note_object(struct weft__told_step *t, enum weft__reason reason, const void *object)
 {
     struct weft_object o;
-    if (!object || !has_object(reason) || !weft__read_safely(object, &o, sizeof o) ||
+    if (!object || is_outside(reason) || !weft__read_safely(object, &o, sizeof o) ||
         o.magic != WEFT_OBJECT_MAGIC)
         return;
     t->kind = o.kind;
@@ -199,7 +200,7 @@ static void add_stack(struct weft__text *t, struct weft__fiber *f)
     weft__dump_frames(t, pcs + first, n - first);
 }
 
-static void add_fiber(struct weft__text *t, struct weft__fiber *f)
+static void add_fiber(struct weft__text *t, struct weft__fiber *f, uint64_t gave_up)
 {
     char name[WEFT__NAME_BYTES];
     enum weft__state state = (enum weft__state)at_load(&f->state);
@@ -208,7 +209,7 @@ static void add_fiber(struct weft__text *t, struct weft__fiber *f)
     if (weft__fiber_name(f, name, sizeof name))
         weft__text_add(t, " \"%s\"", name);
     if (state != WEFT__WAITING) {
-        weft__text_add(t, ": can run\n");
+        weft__text_add(t, weft__sim_number(f) == gave_up ? " gave up:\n" : " can run:\n");
         add_stack(t, f);
         return;
     }
@@ -218,19 +219,21 @@ static void add_fiber(struct weft__text *t, struct weft__fiber *f)
     add_object(t, &s);
     if (reason == WEFT__WAIT_MUTEX)
         add_holder(t, f);
-    if (!has_object(reason))
+    if (is_outside(reason))
         weft__text_add(t, " (the outside is not simulated)");
     add_place(t, (uintptr_t)f->park_caller);
     weft__text_add(t, "\n");
 }
 
-void weft__told_fibers(struct weft__text *t)
+void weft__told_fibers(struct weft__text *t, const struct weft__told *told)
 {
     struct gathered g = {.n = 0};
+    const struct weft__sim_step *last = told->len ? &told->at[told->len - 1].step : NULL;
+    uint64_t gave_up = last && last->how == WEFT__SIM_GIVE_UP ? last->who : 0;
     weft__fibers_each(gather, &g);
     qsort(g.at, g.n, sizeof *g.at, by_number);
     for (size_t i = 0; i < g.n; i++)
-        add_fiber(t, g.at[i]);
+        add_fiber(t, g.at[i], gave_up);
     if (g.beyond)
         weft__text_add(t, "  and %zu more\n", g.beyond);
 }

@@ -310,7 +310,7 @@ int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft
         weft__stack_cache_flush(&s->worker[i].stacks);
         weft__timers_orphan(&s->worker[i].heap);
     }
-    if (left_over)
+    if (left_over && !s->sim)
         kept.count = 0; /* the threads left over may be looking at theirs */
     at_store(&s->worker, NULL);
     s->workers = 0;

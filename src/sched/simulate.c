@@ -117,7 +117,7 @@ static void note_frames(const struct weft__fiber *f, uintptr_t fp)
         sim.pcs[n] = 0;
 }
 
-static void fail(int error, const char *text)
+void weft__sim_fail(int error, const char *text)
 {
     if (sim.error)
         return;
@@ -134,7 +134,7 @@ void weft__sim_give_up(int error, const char *text)
         weft__tsan_quiet();
     }
     weft__rank_forget();
-    fail(error, text);
+    weft__sim_fail(error, text);
     at_store(&f->state, (uint32_t)WEFT__RUNNABLE);
     m->op = WEFT__OP_NONE;
     weft__switch_to(m, f, &m->idle); /* Y4 */
@@ -149,7 +149,7 @@ static void too_many_steps(void)
         (unsigned long long)sim.steps);
     if (on_fiber())
         weft__sim_give_up(-ETIME, text);
-    fail(-ETIME, text);
+    weft__sim_fail(-ETIME, text);
 }
 
 __attribute__((noinline)) void weft__sim_stop(void)
@@ -198,25 +198,32 @@ static void on_give_up(const char *what, const char *text)
 
 /* ---- the list ---- */
 
-static void make_room(unsigned more)
+/* False: no memory, and the schedule has failed. */
+static bool make_room(unsigned more)
 {
     unsigned room = sim.room ? sim.room : 64;
     while (room < sim.count + more)
         room *= 2;
     if (room == sim.room)
-        return;
-    sim.list = weft__realloc(sim.list, room * sizeof *sim.list);
-    sim.who = weft__realloc(sim.who, (room + DUE + 1) * sizeof *sim.who);
-    sim.pick = weft__realloc(sim.pick, (room + DUE + 1) * sizeof *sim.pick);
-    if (!sim.list || !sim.who || !sim.pick)
-        weft__fatal("no memory for a simulation");
+        return true;
+    struct entry *list = weft__realloc(sim.list, room * sizeof *list);
+    sim.list = list ? list : sim.list;
+    uint64_t *who = weft__realloc(sim.who, (room + DUE + 1) * sizeof *who);
+    sim.who = who ? who : sim.who;
+    unsigned *pick = weft__realloc(sim.pick, (room + DUE + 1) * sizeof *pick);
+    sim.pick = pick ? pick : sim.pick;
+    if (!list || !who || !pick) {
+        weft__sim_fail(-ENOMEM, "no memory for the simulation");
+        return false;
+    }
     sim.room = room;
+    return true;
 }
 
 static void add(struct weft__fiber *f, bool yielded)
 {
-    make_room(1);
-    sim.list[sim.count++] = (struct entry){.fiber = f, .yielded = yielded};
+    if (make_room(1))
+        sim.list[sim.count++] = (struct entry){.fiber = f, .yielded = yielded};
 }
 
 /* The current fiber comes last, whichever queue it went to: it became runnable after those that it
@@ -377,7 +384,7 @@ static bool wait_for_time(void)
     if (!weft__live_fibers(&live) && at_load(&weft__sched.draining))
         return false;
     if (next == INT64_MAX) {
-        fail(-EDEADLK, "deadlock: every fiber waits, and no timer is pending");
+        weft__sim_fail(-EDEADLK, "deadlock: every fiber waits, and no timer is pending");
         return false;
     }
     advance(next);
@@ -390,6 +397,8 @@ static bool one_turn(void)
     struct weft__timer *due[DUE];
     unsigned fibers;
     collect();
+    if (sim.error)
+        return false;
     time_for_the_idle();
     unsigned n = candidates(due, &fibers);
     if (n == 0)
@@ -432,16 +441,18 @@ void weft__sim_loop(struct weft__mach *m)
 {
     (void)m;
     sim.first_id = sim.worker->next_id - 1; /* the entry's, just started */
-    while (one_turn())
+    while (!sim.error && one_turn())
         ;
     if (!sim.error && at_load(&weft__sched.timed_out))
-        fail(-ETIMEDOUT, "fibers were left over: the function has returned, and they did not end");
+        weft__sim_fail(
+            -ETIMEDOUT, "fibers were left over: the function has returned, and they did not end");
     if (sim.error) {
         at_store(&weft__sched.timed_out, 1);
         sim.driver->failed(sim.driver->arg, sim.error, sim.text);
     } else {
         flush_timers();
     }
+    weft__timers_drop(&sim.worker->heap); /* virtual times mean nothing to the next run */
 }
 
 /* ---- begin and end; on the idle stack ---- */

@@ -79,6 +79,8 @@ void weft__sim_mark_point(void);
 uint32_t weft__sim_choose(uint32_t bound);
 /** The schedule has failed; the current fiber never goes on. Inside or outside. */
 _Noreturn void weft__sim_give_up(int error, const char *text);
+/** The same, but the turn is finished first. */
+void weft__sim_fail(int error, const char *text);
 /** The number of a fiber of the simulation. */
 uint64_t weft__sim_number(const struct weft__fiber *f);
 /** Whether f is one of this schedule's, and not left over by an earlier run. */

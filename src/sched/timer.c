@@ -226,6 +226,18 @@ void weft__timer_fire(struct weft__heap *h, struct weft__timer *t)
     weft__unlock(&h->lock);
 }
 
+void weft__timers_drop(struct weft__heap *h)
+{
+    weft__lock(&h->lock, WEFT__RANK_TIMER);
+    while (h->root) {
+        struct weft__timer *t = h->root;
+        remove_locked(h, t);
+        at_store(&t->heap, NULL);
+    }
+    publish_locked(h);
+    weft__unlock(&h->lock);
+}
+
 /* One by one, as each timer names the heap that it is in. */
 static void move_all(struct weft__heap *from, struct weft__heap *to)
 {

@@ -235,6 +235,8 @@ int weft__timers_run(struct weft__heap *h, int64_t now_ns);
 unsigned weft__timers_due(
     struct weft__heap *h, int64_t now_ns, struct weft__timer **ret_due, unsigned room);
 void weft__timer_fire(struct weft__heap *h, struct weft__timer *t);
+/** Forgets all: none of them fires any more. */
+void weft__timers_drop(struct weft__heap *h);
 /** A runtime starts: h takes over the timers that none runs. It ends: h's are left to the next. */
 void weft__timers_adopt(struct weft__heap *h);
 void weft__timers_orphan(struct weft__heap *h);

@@ -65,8 +65,6 @@ static int stay(void *arg)
 {
     (void)arg;
     int v;
-    weft_ctx *shield = NULL;
-    (void)shield;
     for (;;)
         weft_chan_recv(NULL, &v);
     return 0;

@@ -174,7 +174,9 @@ static int stop_or_hear(void *arg)
 
 TEST(a_timer_and_a_sleep_at_one_instant)
 {
+    orders = 0;
     passes(stop_or_hear);
+    CHECK_EQ(orders, 3);
 }
 
 static int answer_late(void *arg)

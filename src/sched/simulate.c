@@ -63,9 +63,8 @@ static struct simulation {
     bool at_point;               /* set on the way out */
     uintptr_t pcs[WEFT__SIM_FRAMES];
     unsigned quiet_yields; /* Y2 */
-    uint64_t steps, first_id, last_id;
+    uint64_t steps, first_id;
     int error;
-    bool told;
     char text[TEXT];
 } sim;
 

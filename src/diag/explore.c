@@ -8,8 +8,8 @@
  *
  * Random and PCT mode have no prefix: all is drawn from the schedule's seed. Exhaustive search is a
  * walk through a tree, depth first: a schedule takes the prefix and then always the first
- * candidate; the next prefix is this path, cut at the last choice that has an alternative left which
- * the bound on preemptions allows.
+ * candidate; the next prefix is this path, cut at the last choice that has an alternative left
+ * which the bound on preemptions allows.
  *
  * U1  A choice within the prefix finds as many candidates as the last time, and the same ones. Else
  *     the function is not deterministic, and nothing that the search says would be true.
@@ -34,7 +34,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "ctx/run_opts.h"
-#include "diag/explore.h"
+#include "diag/simulation.h"
 
 enum { DEPTH_MAX = 16, REPLAY_BYTES = 1024, CLOCK_ODDS = 16, LAST_STEPS = 30, NAME_MAX_BYTES = 64 };
 enum { STRING = 3 /* a mode of its own: a path that was given */ };

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "diag/explore.h"
+#include "diag/simulation.h"
 
 bool weft__path_add(struct weft__path *p, struct weft__decision d)
 {

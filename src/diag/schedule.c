@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * schedule.c - a schedule in words: its steps, and its fibers when it failed (explore.h).
+ * schedule.c - a schedule in words: its steps, and its fibers when it failed (simulation.h).
  *
  * No address is printed, so that the words of a replay are those of the first time. What a step
  * says of an object (kind, name, where it was made) is copied when the step ends, as the object may
@@ -15,7 +15,7 @@
 #include "ctx/record.h"
 #include "diag/backtrace.h"
 #include "diag/dump.h"
-#include "diag/explore.h"
+#include "diag/simulation.h"
 #include "diag/symbol.h"
 #include "sync/mutex_core.h"
 #include "sync/object_core.h"

@@ -15,9 +15,9 @@
  * The fibers make themselves runnable by the same code as ever, so nothing of park.c, runq.c or the
  * sync kit knows that it is simulated, but for the places that docs/design/simulator.md lists.
  *
- * Y1  A fiber that yielded is a candidate only as the first of the list: all that could run before
- *     it yielded have had a turn. The first of the list always is one, so there is a candidate
- *     while anyone can run.
+ * Y1  A fiber that yielded is a candidate only as the first of the list, and while no timer is due:
+ *     all that could come before it yielded have had a turn. So there is always a candidate while
+ *     anyone can run.
  * Y2  When all in the list have done nothing but yield for IDLE_ROUNDS rounds, time goes on a
  *     little, and again each round: who waits for a point in time by yielding arrives there.
  * Y3  A schedule is a function of the driver's answers: no address, clock or chance of the machine
@@ -91,13 +91,19 @@ bool weft__sim_owns(const struct weft__fiber *f)
     return sim.first_id && f->id >= sim.first_id;
 }
 
+/* Not during the drain, or it would be over while fibers can still run. */
+static bool clock_may_run(void)
+{
+    return sim.driver->slow_clock && !at_load(&weft__sched.draining);
+}
+
 static bool anyone_else(void)
 {
     struct weft__worker *w = sim.worker;
     int64_t next = at_load(&w->heap.next_ns);
     return sim.count > 0 || at_load(&w->next) || !weft__ring_empty(w) ||
            at_load(&weft__sched.global_count) > 0 || next <= weft__virtual_ns ||
-           (sim.driver->slow_clock && next != INT64_MAX);
+           (clock_may_run() && next != INT64_MAX);
 }
 
 /* The way from the caller's user to here; the reader picks the frame that says most. */
@@ -261,20 +267,20 @@ static unsigned candidates(struct weft__timer **due, unsigned *ret_fibers)
 {
     int64_t now = weft__virtual_ns, next = at_load(&sim.worker->heap.next_ns);
     unsigned n = 0, first = UINT_MAX;
+    unsigned timers = next <= now ? weft__timers_due(&sim.worker->heap, now, due, DUE) : 0;
     if (sim.current && sim.how == WEFT__SIM_POINT) {
         first = sim.count - 1;
         sim.pick[n++] = first;
     }
     for (unsigned i = 0; i < sim.count; i++)
-        if (i != first && (!sim.list[i].yielded || i == 0)) /* Y1 */
+        if (i != first && (!sim.list[i].yielded || (i == 0 && !timers))) /* Y1 */
             sim.pick[n++] = i;
     for (unsigned i = 0; i < n; i++)
         sim.who[i] = weft__sim_number(sim.list[sim.pick[i]].fiber);
     *ret_fibers = n;
-    unsigned timers = next <= now ? weft__timers_due(&sim.worker->heap, now, due, DUE) : 0;
     for (unsigned i = 0; i < timers; i++)
         sim.who[n++] = WEFT__SIM_TIMER + i;
-    if (sim.driver->slow_clock && n > 0 && next > now && next != INT64_MAX)
+    if (clock_may_run() && n > 0 && next > now && next != INT64_MAX)
         sim.who[n++] = WEFT__SIM_CLOCK;
     return n;
 }

@@ -4,7 +4,7 @@
  * and what the rest of the scheduler asks it. docs/design/simulator.md has the why.
  *
  * The engine knows who could go on and keeps the time; whom it takes is the driver's choice (diag's
- * sim_explore.c). One run at a time, one thread.
+ * explore.c). One run at a time, one thread.
  *
  * Concurrency: everything here on the simulation's own thread only, but for weft__sim_here.
  */

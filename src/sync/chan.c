@@ -208,7 +208,7 @@ int weft__chan_try_recv(struct weft_chan *c, void *to)
     return rc;
 }
 
-/* The hint says no. Under the simulator others may come in here, and then it is to be asked anew. */
+/* The hint says no. Under the simulator others may come in here; then it is to be asked anew. */
 static bool ask_again(void)
 {
     struct weft__thread *t = weft__arch_thread();

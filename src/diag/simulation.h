@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * explore.h - weft_sim_run from the inside: the choices of a schedule, and the report.
+ * simulation.h - weft_sim_run from the inside: the choices of a schedule, and the report.
  *
  *     explore.c   which schedules, in which order: random, PCT, depth first; the loop of a call
  *     path.c      a schedule as a string
  *     schedule.c  the report: what failed, who waited for what, the steps
  */
-#ifndef WEFT_DIAG_EXPLORE_H
-#define WEFT_DIAG_EXPLORE_H
+#ifndef WEFT_DIAG_SIMULATION_H
+#define WEFT_DIAG_SIMULATION_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

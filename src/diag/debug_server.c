@@ -196,19 +196,6 @@ static void *server_main(void *arg)
     return NULL;
 }
 
-static int thread_start(int ln)
-{
-    pthread_t t;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int rc = pthread_create(&t, NULL, server_main, (void *)(intptr_t)ln);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc == 0)
-        pthread_detach(t);
-    return -rc;
-}
-
 int weft_debug_listen(const char *address)
 {
     struct weft__addrs a;
@@ -224,7 +211,7 @@ int weft_debug_listen(const char *address)
         rc = -errno;
     else if (!at_cas(&listener, &none, fd))
         rc = -EALREADY;
-    else if ((rc = thread_start(fd)) < 0)
+    else if ((rc = weft__service_start(0, server_main, (void *)(intptr_t)fd)) < 0)
         at_store(&listener, -1);
     if (rc < 0)
         close(fd);

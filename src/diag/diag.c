@@ -34,7 +34,6 @@ enum { FATAL_LIMIT_S = 20 };
 static pthread_mutex_t quit_lock = PTHREAD_MUTEX_INITIALIZER; /* of the installation */
 static int quit_fd = -1;                                      /* < 0: not installed */
 static _Atomic bool quit_ends;                                /* after the dump */
-static _Atomic uint32_t quit_known; /* futex: its thread counts as one of the library's */
 
 void weft_dump(int fd)
 {
@@ -92,8 +91,6 @@ static void *quit_main(void *arg)
     uint64_t count;
     (void)arg;
     weft__service_thread(1);
-    at_store(&quit_known, 1);
-    weft__futex_wake(&quit_known, 1);
     while (read(quit_fd, &count, sizeof count) == sizeof count || errno == EINTR) {
         weft__eprintf(
             "weft: SIGQUIT: every fiber and pinned loop of process %d\n\n", (int)getpid());
@@ -102,21 +99,6 @@ static void *quit_main(void *arg)
             _exit(2);
     }
     return NULL;
-}
-
-static int quit_thread(void)
-{
-    pthread_t t;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int rc = pthread_create(&t, NULL, quit_main, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc == 0)
-        pthread_detach(t);
-    while (rc == 0 && at_load(&quit_known) == 0) /* else a deadlock now would not be a fatal one */
-        weft__futex_wait(&quit_known, 0, -1);
-    return -rc;
 }
 
 static int quit_install_locked(void)
@@ -133,7 +115,7 @@ static int quit_install_locked(void)
     quit_fd = eventfd(0, EFD_CLOEXEC);
     if (quit_fd < 0)
         return -errno;
-    int rc = quit_thread();
+    int rc = weft__service_start(0, quit_main, NULL);
     if (rc < 0) {
         close(quit_fd);
         quit_fd = -1;

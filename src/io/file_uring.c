@@ -185,9 +185,6 @@ static void *file_main(void *arg)
 
 int weft__file_uring_start(void)
 {
-    pthread_t t;
-    pthread_attr_t attr;
-    sigset_t all, before;
     struct io_uring_params p = {0};
     int rc = weft__uring_open(&ring, ENTRIES, &p);
     if (rc < 0)
@@ -197,16 +194,10 @@ int weft__file_uring_start(void)
         weft__uring_close(&ring);
         return event_fd;
     }
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    rc = pthread_create(&t, &attr, file_main, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
+    rc = weft__service_start(0, file_main, NULL);
     if (rc != 0) {
         weft__uring_close(&ring);
         weft__sys_close(event_fd);
     }
-    return -rc;
+    return rc;
 }

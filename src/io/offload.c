@@ -72,22 +72,6 @@ static void *pool_main(void *arg)
     }
 }
 
-static int thread_make(void)
-{
-    pthread_t t;
-    pthread_attr_t attr;
-    sigset_t all, before;
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before); /* signals are for the program's own threads */
-    int rc = pthread_create(&t, &attr, pool_main, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    return -rc;
-}
-
 static void job_start(struct weft__job *j)
 {
     weft__lock(&lock, WEFT__RANK_FD);
@@ -109,7 +93,7 @@ static int provide_thread(void)
     if (!make)
         return 0;
     weft__leave();
-    int rc = thread_make();
+    int rc = weft__service_start(THREAD_STACK_BYTES, pool_main, NULL);
     weft__enter();
     if (rc == 0)
         return 0;

@@ -221,29 +221,6 @@ void *weft__spawner_main(void *arg)
     return NULL;
 }
 
-/* ---- the library's own helpers: neither strangers nor threads that called in ---- */
-
-enum { SERVICES = 64 };
-static _Atomic int service_tids[SERVICES];
-
-bool weft__is_service(int tid)
-{
-    for (int i = 0; i < SERVICES; i++)
-        if (at_load(&service_tids[i]) == tid)
-            return true;
-    return false;
-}
-
-void weft__service_thread(int n)
-{
-    int tid = (int)weft__syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
-    for (int i = 0; i < SERVICES; i++) {
-        int want = n > 0 ? 0 : tid;
-        if (at_cas(&service_tids[i], &want, n > 0 ? tid : 0))
-            return;
-    }
-}
-
 /* ---- plain threads ---- */
 
 static void foreign_end(void *arg)

@@ -356,6 +356,9 @@ void weft__outside_add(int n);
 /** Counts a thread of the library itself in (+1) or out (-1): it is not one that could wake fibers
  * of its own accord. */
 void weft__service_thread(int n);
+/** A thread of the library itself, detached, without signals; 0: the usual stack. fn calls
+ * weft__service_thread(1) first. Allocates: not inside the runtime. 0 or a negative errno. */
+int weft__service_start(size_t stack_bytes, void *(*fn)(void *), void *arg);
 
 /* ---- blocking calls ---- */
 /** A call that may block the thread follows: others may take the worker. Between begin and end no

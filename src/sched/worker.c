@@ -345,6 +345,7 @@ static unsigned starting_threads_locked(void)
 {
     const struct weft__sched *s = &weft__sched;
     unsigned n = (unsigned)(s->monitor_tid == 0) + (unsigned)(s->spawner_tid == 0);
+    n += weft__services_starting();
     for (const struct weft__mach *m = s->all_machs; m; m = m->all_next)
         n += (unsigned)(m->tid == 0);
     return n;
@@ -356,9 +357,9 @@ static unsigned strangers(DIR *d, unsigned *ret_starting)
     struct dirent *e;
     rewinddir(d);
     weft__lock(&weft__sched.lock, WEFT__RANK_SCHED);
+    *ret_starting = starting_threads_locked(); /* before: one may say its number meanwhile */
     while ((e = readdir(d)))
         n += e->d_name[0] != '.' && !own_thread_locked(atoi(e->d_name));
-    *ret_starting = starting_threads_locked();
     weft__unlock(&weft__sched.lock);
     return n;
 }

@@ -249,7 +249,9 @@ void weft__mach_bind(struct weft__mach *m);
 void weft__mach_unbind(struct weft__mach *m);
 void weft__mach_wake(struct weft__mach *m);
 void weft__mach_wait(struct weft__mach *m);
+/* service.c */
 bool weft__is_service(int tid); /* said weft__service_thread(1) */
+unsigned weft__services_starting(void);
 struct weft__mach *weft__mach_running(
     const struct weft__fiber *f); /* whose current fiber it is, or NULL */
 void weft__spawner_request(void);

@@ -225,12 +225,13 @@ void weft_mutex_lock(weft_mutex *m)
     uintptr_t free_word = 0;
     weft__object_check(&x->object, WEFT_KIND_MUTEX);
     /* attention: somebody else may want to come in before (the simulator always) */
-    if (__builtin_expect(t && !at_load_rlx(&t->attention) && /* [mo:alone: a hint] */
-                             at_cas(&x->word, &free_word, (uintptr_t)t->cur),
-            1)) {
-        weft__tsan_acquire(x);
-        t->cur->held_locks++;
-        return;
+    if (__builtin_expect(t && !at_load_rlx(&t->attention), 1)) { /* [mo:alone: a hint] */
+        struct weft__fiber *me = t->cur;
+        if (__builtin_expect(at_cas(&x->word, &free_word, (uintptr_t)me), 1)) {
+            weft__tsan_acquire(x);
+            me->held_locks++;
+            return;
+        }
     }
     struct weft__fiber *f = weft__enter();
     if (weft__mutex_owner(m) == f)

@@ -11,7 +11,7 @@ run: ## build and start weftcast with the demo configuration on loopback
 	@tools/setup && tools/build $(or $(SETUP),dev)
 	@exec $(patsubst build-dev,build,build-$(or $(SETUP),dev))/cast/weftcast --config deploy/demo.json
 test: ## build everything with -Werror and run every suite (SUITE=unit: only one)
-	@tools/setup --test && tools/build $(or $(SETUP),test)
+	@tools/setup --test --cross && tools/build $(or $(SETUP),test)
 	@tools/run-tests --build build-$(or $(SETUP),test) $(addprefix --suite ,$(SUITE))
 bench: ## compare with Go and with bare C loops; prints a table, writes build/bench.json (BENCH=--quick)
 	@tools/setup --bench && tools/build release

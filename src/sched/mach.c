@@ -8,6 +8,20 @@
  * waits for that lock must not hold a worker, or nobody could ever run the fiber that would release
  * it. The spawner holds nothing, so it may wait.
  *
+ * Threads are given back. One that has lain in the idle list for some seconds (thread_idle_ns), while
+ * more lie there than the idle workers need and one to spare, leaves the lists and ends:
+ *
+ *      idle list ──time-out, surplus──> ended list ──has left the kernel──> free list
+ *      (all_machs)     itself, under sched.lock        the monitor
+ *
+ * The first of the idle list is taken first, so the surplus is at its end and stays undisturbed. The
+ * number of idle threads over that of idle workers grows only when a thread comes to the list, and
+ * each that comes waits with a time-out: so the surplus ends although one that was needed at its
+ * time-out does not look again. The record waits for the monitor, which may still hold a pointer
+ * to it from the time when the thread drove a worker, and makes it free between two looks. Nobody
+ * joins the thread: its last steps inside the C library may wait for an allocator's lock that a
+ * stopped fiber holds, and the joiner would wait too.
+ *
  * A plain thread gets a mach of its own at its first call (foreign = true): no worker, and the
  * "idle" record is its fiber. It is freed when the thread ends.
  */
@@ -22,7 +36,7 @@
 #include "sched/sanitize.h"
 #include "sched/worker.h"
 
-enum { ALT_STACK_BYTES = 64 << 10, MACH_STACK_BYTES = 512 << 10 };
+enum { ALT_STACK_BYTES = 64 << 10, MACH_STACK_BYTES = 512 << 10, SPARE = 1 };
 
 static pthread_key_t foreign_key;
 static pthread_once_t foreign_once = PTHREAD_ONCE_INIT;
@@ -120,6 +134,83 @@ void weft__mach_wait(struct weft__mach *m)
     at_store(&m->wake, 0);
 }
 
+/* Takes m out of the lists if it is surplus. False: it is needed, or on the way to be woken. */
+static bool retire(struct weft__mach *m)
+{
+    struct weft__sched *s = &weft__sched;
+    struct weft__mach **at = &s->idle_machs, **all = &s->all_machs;
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
+    while (*at && *at != m)
+        at = &(*at)->idle_next;
+    bool surplus = *at == m && !m->main && s->idle_mach_count > at_load(&s->idle) + SPARE &&
+                   !at_load(&s->stopping);
+    if (surplus) {
+        while (*all != m)
+            all = &(*all)->all_next;
+        *at = m->idle_next;
+        s->idle_mach_count--;
+        *all = m->all_next;
+        m->all_next = at_load(&s->ended_machs);
+        at_store(&s->ended_machs, m);
+        m->retired = true;
+    }
+    weft__unlock(&s->lock);
+    return surplus;
+}
+
+void weft__mach_rest(struct weft__mach *m, bool timed)
+{
+    struct weft__sched *s = &weft__sched;
+    int64_t until = timed ? weft__clock_ns() + s->thread_idle_ns : 0, left = -1;
+    while (at_load(&m->wake) == 0) {
+        if (timed && (left = until - weft__clock_ns()) <= 0) {
+            if (retire(m))
+                return;
+            timed = false;
+            left = -1;
+        }
+        weft__futex_wait(&m->wake, 0, left);
+    }
+    at_store(&m->wake, 0);
+}
+
+static bool gone(const struct weft__mach *m)
+{
+    return at_load(&m->exited) && weft__syscall(SYS_tgkill, getpid(), m->tid, 0, 0, 0, 0) == -ESRCH;
+}
+
+/* The first on the list that has gone, out of it. */
+static struct weft__mach *take_gone(struct weft__sched *s)
+{
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
+    struct weft__mach *before = NULL, *m = at_load(&s->ended_machs);
+    while (m && !gone(m)) {
+        before = m;
+        m = m->all_next;
+    }
+    if (m && before)
+        before->all_next = m->all_next;
+    else if (m)
+        at_store(&s->ended_machs, m->all_next);
+    if (m)
+        s->machs--;
+    weft__unlock(&s->lock);
+    return m;
+}
+
+void weft__machs_reap(bool all)
+{
+    static _Atomic uint32_t never;
+    struct weft__sched *s = &weft__sched;
+    struct weft__mach *m;
+    do {
+        while ((m = take_gone(s)))
+            weft__mach_free(m);
+        if (all && at_load(&s->ended_machs))
+            weft__futex_wait(&never, 0, 100000); /* it is on its last steps */
+    } while (all && at_load(&s->ended_machs));
+}
+
 static void *mach_main(void *arg)
 {
     struct weft__mach *m = arg;
@@ -129,6 +220,8 @@ static void *mach_main(void *arg)
     weft__mach_loop(m);
     weft__tsan_loud();
     weft__mach_unbind(m);
+    if (m->retired)
+        pthread_detach(pthread_self());
     at_store(&m->exited, 1);
     return NULL;
 }
@@ -199,6 +292,8 @@ static void make_one(struct weft__sched *s)
     weft__unlock(&s->lock);
     if (enough)
         return;
+    if (full && at_load(&s->ended_machs))
+        return; /* the monitor asks again when they have gone */
     int rc = full ? -EAGAIN : weft__mach_spawn();
     if (rc < 0 && at_xchg(&told, 1) == 0)
         weft__eprintf("weft: cannot make another thread (%s): blocking calls and busy loops hold "

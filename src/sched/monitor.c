@@ -23,8 +23,8 @@
  *     under which the decision is made [mo:inrt].
  * M3  The handler does nothing if its thread is inside the runtime, has no worker, or is losing it;
  *     it enters the runtime as M2 has it.
- * M4  With all workers idle the monitor sleeps for good (weft__monitor_kick wakes it): an idle
- *     program costs nothing.
+ * M4  With all workers idle the monitor sleeps (weft__monitor_kick wakes it), for good once
+ *     shrink.c has nothing left to do, some seconds later: an idle program costs nothing.
  *
  * M5  The signal comes from a kernel timer on the thread's own CPU clock, which the monitor sets to
  *     the next moment. Such a timer is looked at by the tick that finds the thread on a processor,
@@ -56,11 +56,13 @@ enum { PHASE_NONE, PHASE_WATCHED, PHASE_ASKED, PHASE_SIGNALLED };
 
 static struct sigaction old_action;
 
+/* By the kernel's number: a surplus thread may have ended, and the C library's handle with it. */
 static int64_t thread_cpu_ns(struct weft__mach *m)
 {
+    enum { PER_THREAD_CLOCK = 6 };
     struct timespec ts;
-    clockid_t clock;
-    if (pthread_getcpuclockid(m->pthread, &clock) != 0 || clock_gettime(clock, &ts) != 0)
+    clockid_t clock = (clockid_t)(~(unsigned)m->tid << 3 | PER_THREAD_CLOCK);
+    if (weft__syscall(SYS_clock_gettime, clock, (long)&ts, 0, 0, 0, 0) != 0)
         return -1;
     return ts.tv_sec * (int64_t)1000000000 + ts.tv_nsec;
 }
@@ -231,15 +233,19 @@ void weft__monitor_kick(void)
     }
 }
 
-static void sleep_while_idle(void)
+/* True: somebody became busy. False: the shrinker's next pass is due. */
+static bool sleep_while_idle(int64_t now)
 {
     struct weft__sched *s = &weft__sched;
+    int64_t rest = weft__shrink_rest_ns(now);
     at_store(&s->monitor_wake, 0);
     at_store(&s->monitor_asleep, 1);
     if (all_idle() && !at_load(&s->stopping))
-        while (at_load(&s->monitor_wake) == 0)
-            weft__futex_wait(&s->monitor_wake, 0, -1);
+        do
+            weft__futex_wait(&s->monitor_wake, 0, rest);
+        while (at_load(&s->monitor_wake) == 0 && rest < 0);
     at_store(&s->monitor_asleep, 0);
+    return at_load(&s->monitor_wake) || !all_idle();
 }
 
 void *weft__monitor_main(void *arg)
@@ -254,10 +260,13 @@ void *weft__monitor_main(void *arg)
         for (unsigned i = 0; i < s->workers; i++)
             watch(&s->worker[i], now);
         serve_sleepers(now);
-        quiet = all_idle() ? quiet + 1 : 0;
+        if (at_load(&s->ended_machs))
+            weft__machs_reap(false);
+        bool disturbed = weft__shrink_tick(now, all_idle());
+        quiet = all_idle() && !disturbed ? quiet + 1 : 0;
         if (quiet > 5) {
-            sleep_while_idle();
-            quiet = 0;
+            if (sleep_while_idle(now))
+                quiet = 0;
         } else {
             weft__futex_wait(&never, 0, TICK_NS); /* the tick itself: time is what it waits for */
         }

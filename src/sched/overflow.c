@@ -32,15 +32,32 @@ static void pass_on(int sig, siginfo_t *info, void *uc, struct sigaction *old)
     }
 }
 
+/* How many calls deep: by frame pointers, each above the last and on this stack. Code compiled
+ * without them is counted too low, or ends the count. */
+static size_t depth(const struct weft__fiber *f, const void *uc)
+{
+    uintptr_t pc, fp, low = (uintptr_t)f->stack_low;
+    size_t n = 1;
+    weft__arch_ucontext_frame(uc, &pc, &fp);
+    while (fp >= low && fp < (uintptr_t)f && fp % sizeof fp == 0) {
+        uintptr_t up = *(volatile uintptr_t *)fp; /* mapped: above the guard */
+        n++;
+        if (up <= fp)
+            break;
+        fp = up;
+    }
+    return n;
+}
+
 static void on_fault(int sig, siginfo_t *info, void *uc)
 {
     bool guard = false;
     struct weft__fiber *f = weft__stack_find((uintptr_t)info->si_addr, &guard);
     if (f && guard) {
-        weft__eprintf("weft: fatal: stack overflow in fiber %llu: %zu KiB of stack are used up; "
-                      "spawn it with a larger "
+        weft__eprintf("weft: fatal: stack overflow in fiber %llu: %zu KiB of stack are used up, "
+                      "%zu calls deep; spawn it with a larger "
                       "stack_bytes, or look for deep recursion and large local arrays\n",
-            (unsigned long long)f->id, weft__stack_bytes(f) / 1024);
+            (unsigned long long)f->id, weft__stack_bytes(f) / 1024, depth(f, uc));
         if (weft__fatal_hook)
             weft__fatal_hook(2);
         signal(SIGABRT, SIG_DFL);

@@ -302,6 +302,8 @@ static void ready(struct weft__fiber *f, bool hand_off)
         weft__futex_wake(&f->thread_wake, 1);
         return;
     }
+    if (__builtin_expect(at_load(&f->wake) & WEFT__WAKE_SHRINK, 0) && weft__shrink_owes(f))
+        return; /* N2 of shrink.c */
     enqueue(weft__mach_self(), f, hand_off);
 }
 
@@ -319,7 +321,7 @@ void weft__interrupt(struct weft__fiber *f)
     uint32_t w = at_or(&f->wake, WEFT__WAKE_INTERRUPT) | WEFT__WAKE_INTERRUPT;
     if ((w & WEFT__WAKE_MASK) != WEFT__WAKE_WAIT)
         return;
-    if (at_cas(&f->wake, &w, WEFT__WAKE_INTERRUPT)) {
+    if (at_cas(&f->wake, &w, w & WEFT__WAKE_KEPT)) {
         f->wake_result = WEFT__INTERRUPTED;
         weft__ready_tail(f);
     }

@@ -36,7 +36,7 @@ enum {
     DEFAULT_STACK = 256 << 10,
     MAX_WORKERS = 1024
 };
-static const int64_t default_drain_ns = 10000000000;
+static const int64_t default_drain_ns = 10000000000, default_thread_idle_ns = 5000000000;
 
 static void drain_over(struct weft__timer *t, void *arg)
 {
@@ -123,6 +123,7 @@ static void options_take(struct weft__sched *s, const struct weft__sched_opts *o
         s->max_threads = s->workers + 1;
     s->stack_bytes = o->stack_bytes ? o->stack_bytes : DEFAULT_STACK;
     s->drain_ns = o->drain_ns ? o->drain_ns : default_drain_ns;
+    s->thread_idle_ns = o->thread_idle_ns ? o->thread_idle_ns : default_thread_idle_ns;
     s->sim = o->sim;
     s->preempt = !o->no_preempt && !o->sim;
     s->preempt_signal = o->preempt_signal ? o->preempt_signal : SIGURG;
@@ -137,7 +138,7 @@ static void state_reset(struct weft__sched *s)
     s->global_tail = &s->global_head;
     at_store(&s->global_count, 0);
     s->idle_workers = NULL;
-    s->idle_machs = s->all_machs = NULL;
+    s->idle_machs = s->all_machs = s->ended_machs = NULL;
     s->machs = s->idle_mach_count = 0;
     at_store(&s->idle, 0);
     at_store(&s->spinning, 0);
@@ -217,6 +218,7 @@ static void services_stop(struct weft__sched *s, struct weft__mach *self)
         weft__unlock(&s->lock);
         weft__mach_free(m);
     }
+    weft__machs_reap(true);
     weft__hog_timer_close(self); /* before its signal has no handler */
     if (s->preempt)
         weft__preempt_uninstall();
@@ -265,7 +267,7 @@ static bool end_wait(struct weft__fiber *f, void *arg)
     uint32_t w = at_load(&f->wake);
     (void)arg;
     while ((w & WEFT__WAKE_MASK) == WEFT__WAKE_WAIT)
-        if (at_cas(&f->wake, &w, w & WEFT__WAKE_INTERRUPT))
+        if (at_cas(&f->wake, &w, w & WEFT__WAKE_KEPT))
             break;
     return true;
 }

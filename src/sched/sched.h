@@ -31,6 +31,7 @@
  *
  * The wake word (fiber.wake):   RUN ──(successor)──> WAIT or WAIT_HARD ──(claim)──> RUN
  *                               | INTERRUPT may be set at any time
+ *                               | SHRINK, OWED, SHRUNK while it waits: shrink.c
  *
  * S1  Every waker reaches a fiber through a node that it found linked under the object's lock, and
  *     unlinks it; a parker that was woken by someone else removes its remaining nodes under their
@@ -105,6 +106,11 @@ enum { /* the wake word */
     WEFT__WAKE_WAIT_HARD = 2, /* parked, not cancellable (mutex, join of a scope) */
     WEFT__WAKE_MASK = 3,
     WEFT__WAKE_INTERRUPT = 4, /* some context above has ended: ask weft__cancelled */
+    /* shrink.c's: */
+    WEFT__WAKE_SHRINK = 8,  /* its stack is being shrunk: whoever readies it leaves OWED instead */
+    WEFT__WAKE_OWED = 16,   /* ... and the shrinker makes it runnable */
+    WEFT__WAKE_SHRUNK = 32, /* looked at since it parked */
+    WEFT__WAKE_KEPT = WEFT__WAKE_INTERRUPT | WEFT__WAKE_SHRINK, /* by a claim */
 };
 
 struct weft__fiber;
@@ -241,7 +247,7 @@ static inline WEFT__TSAN_FREE bool weft__claim(struct weft__fiber *f)
     do {
         if ((w & WEFT__WAKE_MASK) == WEFT__WAKE_RUN)
             return false;
-    } while (!at_cas(&f->wake, &w, w & WEFT__WAKE_INTERRUPT));
+    } while (!at_cas(&f->wake, &w, w & WEFT__WAKE_KEPT));
     return true;
 }
 
@@ -368,13 +374,14 @@ void weft__blocking_end(void);
 
 /* ---- the runtime as a whole ---- */
 struct weft__sched_opts {
-    unsigned workers;     /* 0: cores of the container's quota */
-    unsigned max_fibers;  /* 0: 16 Mi */
-    unsigned max_threads; /* 0: 512 */
-    size_t stack_bytes;   /* 0: 256 KiB */
-    int64_t drain_ns;     /* how long fibers may go on after the entry returned; 0: 10 s */
-    bool no_preempt;      /* leave hogs alone (no signals) */
-    int preempt_signal;   /* 0: SIGURG */
+    unsigned workers;       /* 0: cores of the container's quota */
+    unsigned max_fibers;    /* 0: 16 Mi */
+    unsigned max_threads;   /* 0: 512 */
+    size_t stack_bytes;     /* 0: 256 KiB */
+    int64_t drain_ns;       /* how long fibers may go on after the entry returned; 0: 10 s */
+    int64_t thread_idle_ns; /* a surplus thread ends after so long without work; 0: 5 s */
+    bool no_preempt;        /* leave hogs alone (no signals) */
+    int preempt_signal;     /* 0: SIGURG */
     const struct weft__sim_driver *sim; /* simulate.h: who makes the choices; NULL: no simulation */
 };
 /**

@@ -32,19 +32,28 @@ enum {
     COLOUR_BYTES = 192,
     CHUNK_BYTES = 64 << 20,
     MAX_CHUNKS = 1 << 16,
+    META_BYTES = 64 << 10,
     HOT_MAX = 4 * WEFT__STACK_BATCH, /* the class's hot list; beyond it stacks go cold */
-    FRESH_MAX = 64,                  /* fresh stacks made ready at a time, */
-    HELP_MAX = 16,                   /* and by an idle worker for others */
+    HOT_BYTES = 256 << 20,           /* of a class of large stacks, in a worker's list: hot_max */
+    TRIM_KEEP = 16,
+    FRESH_MAX = 64, /* fresh stacks made ready at a time, */
+    HELP_MAX = 16,  /* and by an idle worker for others */
     HELPS = FRESH_MAX / HELP_MAX,
     SLOT_BITS = 25, /* slot = class << 25 | index within the class */
 };
 
-enum slot_state { SLOT_FREE, SLOT_LIVE, SLOT_BARE /* free, and its guard could not be had */ };
+enum slot_state {
+    SLOT_FREE,
+    SLOT_LIVE,
+    SLOT_BARE, /* free, and its guard could not be had */
+    SLOT_COLD, /* free, and its pages are the kernel's */
+};
 
 struct chunk {
     char *base;
     uint32_t first; /* index of its first slot within the class */
     uint32_t slots;
+    uint32_t cold;         /* slots in SLOT_COLD; under the class's lock */
     _Atomic uint8_t *live; /* a byte a slot: enum slot_state */
 };
 
@@ -52,15 +61,16 @@ struct class
 {
     struct weft__lock lock;
     struct weft__fiber *hot;
-    unsigned hot_count;
-    uint32_t *cold; /* stack of slot indexes whose pages are the kernel's */
-    uint32_t cold_count, cold_room;
-    uint32_t fresh, slots;   /* those below fresh have been handed out, or are in hand */
-    uint32_t bare;           /* slots in SLOT_BARE */
-    uint32_t helped;         /* stacks on the hot list that an idle worker made ready */
-    _Atomic uint32_t wanted; /* times that an idle worker shall do so */
+    unsigned hot_count, hot_least;  /* hot_least: since the last trim */
+    uint32_t cold_count, cold_from; /* no slot below cold_from is cold */
+    uint32_t fresh, slots;          /* those below fresh have been handed out, or are in hand */
+    uint32_t bare;                  /* slots in SLOT_BARE */
+    uint32_t helped;                /* stacks on the hot list that an idle worker made ready */
+    _Atomic uint32_t wanted;        /* times that an idle worker shall do so */
     _Atomic uint32_t chunk_count;
     struct chunk *_Atomic *chunks;
+    char *meta; /* room for the next chunks' records */
+    size_t meta_bytes;
 };
 
 static const size_t class_bytes[WEFT__STACK_CLASSES] = {
@@ -73,6 +83,13 @@ static unsigned slots_per_chunk(unsigned c)
 {
     size_t n = CHUNK_BYTES / class_bytes[c];
     return n < 4 ? 4 : (unsigned)n;
+}
+
+/* So few stacks that were used to their end are kept with their pages. */
+static unsigned hot_max(unsigned c, unsigned most)
+{
+    size_t n = HOT_BYTES / class_bytes[c];
+    return n < most ? (unsigned)n : most;
 }
 
 static unsigned class_of(size_t stack_bytes)
@@ -127,6 +144,28 @@ size_t weft__stack_bytes(const struct weft__fiber *f)
     return class_bytes[slot_class(f)] - WEFT__GUARD_BYTES;
 }
 
+/* A chunk's record, from a block for many of them: it stays when the stacks' memory has gone. */
+static struct chunk *meta_take_locked(struct class *k, unsigned slots)
+{
+    size_t bytes = (sizeof(struct chunk) + slots + 63) & ~(size_t)63;
+    if (k->meta_bytes < bytes) {
+        void *p =
+            mmap(NULL, META_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+            return NULL;
+        k->meta = p;
+        k->meta_bytes = META_BYTES;
+    }
+    return (struct chunk *)(void *)k->meta;
+}
+
+static void meta_taken_locked(struct class *k, unsigned slots)
+{
+    size_t bytes = (sizeof(struct chunk) + slots + 63) & ~(size_t)63;
+    k->meta += bytes;
+    k->meta_bytes -= bytes;
+}
+
 /* Growing: one more chunk, mapped without reserve, guards not yet installed. */
 static int class_grow_locked(unsigned c)
 {
@@ -142,17 +181,14 @@ static int class_grow_locked(unsigned c)
             return -ENOMEM;
         k->chunks = table;
     }
-    size_t meta = (sizeof(struct chunk) + slots + 4095) & ~(size_t)4095;
-    char *m = mmap(NULL, meta, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (m == MAP_FAILED)
+    struct chunk *ch = meta_take_locked(k, slots);
+    if (!ch)
         return -ENOMEM;
     char *base = mmap(NULL, slots * class_bytes[c], PROT_READ | PROT_WRITE,
         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (base == MAP_FAILED) {
-        munmap(m, meta);
+    if (base == MAP_FAILED)
         return -ENOMEM;
-    }
-    struct chunk *ch = (struct chunk *)(void *)m;
+    meta_taken_locked(k, slots);
     *ch = (struct chunk){.base = base, .first = k->slots, .slots = slots, .live = (void *)(ch + 1)};
     at_store_rel(&k->chunks[n], ch); /* [mo:chunk] */
     k->slots += slots;
@@ -356,17 +392,43 @@ bool weft__stack_prepare(void)
     return false;
 }
 
-/* One stack that was used before: hot, else cold. */
-static struct weft__fiber *take_used_locked(unsigned c)
+static struct weft__fiber *hot_pop_locked(struct class *k)
 {
-    struct class *k = &classes[c];
     struct weft__fiber *f = k->hot;
     if (f) {
         k->hot = f->next;
         k->hot_count--;
-        return f;
+        k->hot_least = k->hot_count < k->hot_least ? k->hot_count : k->hot_least;
     }
-    return k->cold_count ? record_init(c, k->cold[--k->cold_count]) : NULL;
+    return f;
+}
+
+/* The lowest cold slot. Whole chunks without one are passed over. */
+static struct weft__fiber *cold_take_locked(unsigned c)
+{
+    struct class *k = &classes[c];
+    uint32_t i = k->cold_from;
+    if (!k->cold_count)
+        return NULL;
+    for (;; i++) {
+        struct chunk *ch = chunk_of(c, i);
+        if (!ch->cold)
+            i = ch->first + ch->slots - 1;
+        else if (at_load(&ch->live[i - ch->first]) == SLOT_COLD)
+            break;
+    }
+    set_live(c, i, SLOT_FREE);
+    chunk_of(c, i)->cold--;
+    k->cold_count--;
+    k->cold_from = i + 1;
+    return record_init(c, i);
+}
+
+/* One stack that was used before: hot, else cold. */
+static struct weft__fiber *take_used_locked(unsigned c)
+{
+    struct weft__fiber *f = hot_pop_locked(&classes[c]);
+    return f ? f : cold_take_locked(c);
 }
 
 int weft__stack_alloc(
@@ -384,9 +446,7 @@ int weft__stack_alloc(
         weft__lock(&classes[c].lock, WEFT__RANK_STACK);
         f = take_used_locked(c);
         for (int i = 1; cache && classes[c].hot && i < WEFT__STACK_BATCH; i++) {
-            struct weft__fiber *more = classes[c].hot;
-            classes[c].hot = more->next;
-            classes[c].hot_count--;
+            struct weft__fiber *more = hot_pop_locked(&classes[c]);
             more->next = cache->head[c];
             cache->head[c] = more;
             cache->count[c]++;
@@ -404,39 +464,42 @@ int weft__stack_alloc(
     return 0;
 }
 
-/* Gives the pages of a stack back and remembers its number; false: no room to remember, it stays
- * hot. */
-static bool go_cold_locked(struct class *k, struct weft__fiber *f)
+static void pages_drop(const struct weft__fiber *f)
 {
-    if (k->cold_count == k->cold_room) {
-        uint32_t room = k->cold_room ? 2 * k->cold_room : 4096;
-        void *p = mmap(NULL, room * sizeof *k->cold, PROT_READ | PROT_WRITE,
-            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (p == MAP_FAILED)
-            return false;
-        if (k->cold) {
-            memcpy(p, k->cold, k->cold_count * sizeof *k->cold);
-            munmap(k->cold, k->cold_room * sizeof *k->cold);
-        }
-        k->cold = p;
-        k->cold_room = room;
-    }
-    char *low = f->stack_low;
-    size_t bytes = weft__stack_bytes(f);
-    k->cold[k->cold_count++] = slot_index(f);
-    weft__syscall(
-        SYS_madvise, (long)low, (long)bytes, MADV_DONTNEED, 0, 0, 0); /* K3 from here on */
-    return true;
+    weft__syscall(SYS_madvise, (long)f->stack_low, (long)weft__stack_bytes(f), MADV_DONTNEED, 0, 0,
+        0); /* K3 from here on */
+}
+
+static void cold_put_locked(unsigned c, uint32_t index)
+{
+    struct class *k = &classes[c];
+    set_live(c, index, SLOT_COLD);
+    chunk_of(c, index)->cold++;
+    k->cold_count++;
+    k->cold_from = index < k->cold_from ? index : k->cold_from;
 }
 
 static void give_back_locked(unsigned c, struct weft__fiber *f)
 {
     struct class *k = &classes[c];
-    if (k->hot_count >= HOT_MAX && go_cold_locked(k, f))
+    if (k->hot_count >= hot_max(c, HOT_MAX)) {
+        uint32_t index = slot_index(f); /* the record goes with the pages */
+        pages_drop(f);
+        cold_put_locked(c, index);
         return;
+    }
     f->next = k->hot;
     k->hot = f;
     k->hot_count++;
+}
+
+static void cache_give_locked(struct weft__stack_cache *cache, unsigned c, unsigned n)
+{
+    for (struct weft__fiber *f; n > 0 && (f = cache->head[c]); n--) {
+        cache->head[c] = f->next;
+        cache->count[c]--;
+        give_back_locked(c, f);
+    }
 }
 
 void weft__stack_free(struct weft__stack_cache *cache, struct weft__fiber *f)
@@ -444,7 +507,7 @@ void weft__stack_free(struct weft__stack_cache *cache, struct weft__fiber *f)
     unsigned c = slot_class(f);
     weft__sanitize_stack_reset(f);
     weft__stack_mark_dead(f);
-    if (cache && cache->count[c] < WEFT__STACK_CACHE) {
+    if (cache && cache->count[c] < hot_max(c, WEFT__STACK_CACHE)) {
         f->next = cache->head[c];
         cache->head[c] = f;
         cache->count[c]++;
@@ -452,12 +515,8 @@ void weft__stack_free(struct weft__stack_cache *cache, struct weft__fiber *f)
     }
     weft__lock(&classes[c].lock, WEFT__RANK_STACK);
     give_back_locked(c, f);
-    for (int i = 1; cache && i < WEFT__STACK_BATCH && cache->head[c]; i++) {
-        struct weft__fiber *g = cache->head[c];
-        cache->head[c] = g->next;
-        cache->count[c]--;
-        give_back_locked(c, g);
-    }
+    if (cache)
+        cache_give_locked(cache, c, WEFT__STACK_BATCH - 1);
     weft__unlock(&classes[c].lock);
 }
 
@@ -474,14 +533,74 @@ void weft__stack_cache_flush(struct weft__stack_cache *cache)
 {
     for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++) {
         weft__lock(&classes[c].lock, WEFT__RANK_STACK);
-        while (cache->head[c]) {
-            struct weft__fiber *f = cache->head[c];
-            cache->head[c] = f->next;
-            cache->count[c]--;
-            give_back_locked(c, f);
-        }
+        cache_give_locked(cache, c, cache->count[c]);
         weft__unlock(&classes[c].lock);
     }
+}
+
+void weft__stack_cache_trim(struct weft__stack_cache *cache)
+{
+    for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++) {
+        if (cache->count[c] <= TRIM_KEEP)
+            continue;
+        weft__lock(&classes[c].lock, WEFT__RANK_STACK);
+        cache_give_locked(cache, c, cache->count[c] / 2);
+        weft__unlock(&classes[c].lock);
+    }
+}
+
+/* Cuts off the end of the hot list, the longest unused, of as many stacks as lay there all the
+ * time since the last trim. */
+static struct weft__fiber *hot_cut_locked(struct class *k)
+{
+    struct weft__fiber **at = &k->hot;
+    unsigned keep = k->hot_count - k->hot_least;
+    for (unsigned i = 0; i < keep; i++)
+        at = &(*at)->next;
+    struct weft__fiber *rest = *at;
+    *at = NULL;
+    k->hot_count = k->hot_least = keep;
+    return rest;
+}
+
+void weft__stack_trim(void)
+{
+    for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++) {
+        struct class *k = &classes[c];
+        weft__lock(&k->lock, WEFT__RANK_STACK);
+        struct weft__fiber *f = hot_cut_locked(k);
+        weft__unlock(&k->lock);
+        while (f) { /* the kernel's part without the lock */
+            struct weft__fiber *next = f->next;
+            uint32_t index = slot_index(f);
+            pages_drop(f);
+            weft__lock(&k->lock, WEFT__RANK_STACK);
+            cold_put_locked(c, index);
+            weft__unlock(&k->lock);
+            f = next;
+        }
+    }
+}
+
+bool weft__stack_walk(
+    uint64_t *at, unsigned slots, void (*fn)(struct weft__fiber *f, void *arg), void *arg)
+{
+    unsigned c = (unsigned)(*at >> SLOT_BITS);
+    uint32_t i = (uint32_t)*at & ((1u << SLOT_BITS) - 1);
+    for (; c < WEFT__STACK_CLASSES; c++, i = 0) {
+        uint32_t per = slots_per_chunk(c), end = at_load(&classes[c].chunk_count) * per;
+        for (; i < end; i++) {
+            struct chunk *k = chunk_of(c, i);
+            if (slots-- == 0) {
+                *at = (uint64_t)c << SLOT_BITS | i;
+                return true;
+            }
+            if (at_load_acq(&k->live[i - k->first]) == SLOT_LIVE) /* [mo:live] */
+                fn(slot_record(c, i), arg);
+        }
+    }
+    *at = 0;
+    return false;
 }
 
 void weft__stack_each(bool (*fn)(struct weft__fiber *f, void *arg), void *arg)

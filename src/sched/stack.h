@@ -22,16 +22,20 @@
  *
  * The colour keeps the hot records of different slots out of the same few L1 sets. A free stack is,
  * in order of preference: in a worker's own list (hot pages, no lock), in the class's hot list, or
- * cold: pages given back to the kernel, slot number kept aside, so that a burst of a million fibers
- * does not keep its memory.
+ * cold: pages given back to the kernel, and only its state in chunk->live says that it is there, so
+ * that a burst of a million fibers keeps a byte of each. Hot lists are bounded, by number and (large
+ * classes) by the memory that stacks used to their end could hold; and they decay: a busy worker
+ * gives half of its list to the class each second, the class gives to the kernel what nobody needed
+ * between two trims (shrink.c calls for both). Stacks of fibers that live are shrink.c's matter.
  *
  * K1  A slot is live (its state in chunk->live is SLOT_LIVE) from weft__stack_mark_live to
  *     weft__stack_free; only live slots' records may be read by others.
  * K2  The guard of a slot is installed before its first use and survives MADV_DONTNEED.
  * K3  A cold slot's memory is not touched until it is allocated again.
  *
- * Concurrency: alloc and free take the calling worker's cache (owner only) and, in batches, the
- * class's lock (rank STACK).
+ * Concurrency: alloc, free and what else names a cache: the cache's owner only (the worker's thread,
+ * or whoever has taken an idle worker), and, in batches, the class's lock (rank STACK). Trim, walk
+ * and the others: any thread.
  */
 #ifndef WEFT_SCHED_STACK_H
 #define WEFT_SCHED_STACK_H
@@ -66,8 +70,16 @@ bool weft__stack_prepare(void);
 /** Called by the allocator's user once the record is filled in (K1), and by weft__stack_free. */
 void weft__stack_mark_live(struct weft__fiber *f);
 void weft__stack_mark_dead(struct weft__fiber *f);
-/** Gives a whole cache to the classes' lists (a worker ends). */
+/** Gives a whole cache to the classes' lists (a worker ends, or has been idle for long). */
 void weft__stack_cache_flush(struct weft__stack_cache *cache);
+/** Gives half of what is in the cache to the classes, down to a few. */
+void weft__stack_cache_trim(struct weft__stack_cache *cache);
+/** Gives to the kernel what lay in the classes' hot lists all the time since the last trim. */
+void weft__stack_trim(void);
+/** Visits the live among the next `slots` slots from *at on (0: the first). False: those were the
+ * last, and *at is 0 again. */
+bool weft__stack_walk(
+    uint64_t *at, unsigned slots, void (*fn)(struct weft__fiber *f, void *arg), void *arg);
 /** The highest usable address: just below the record. */
 void *weft__stack_top(struct weft__fiber *f);
 size_t weft__stack_bytes(const struct weft__fiber *f);

@@ -26,7 +26,11 @@
 #include "base/fatal.h"
 #include "sched/worker.h"
 
-enum { SPIN_NS = 20000, SEEN = 128 /* workers whose hand-off slot may be taken */ };
+enum {
+    SPIN_NS = 20000,
+    TRIM_NS = 1000000000,
+    SEEN = 128 /* workers whose hand-off slot may be taken */
+};
 
 void (*weft__deadlock_hook)(bool fatal);
 
@@ -194,6 +198,54 @@ void weft__poller_poke(void)
     }
 }
 
+/* An idle worker is nobody's: who takes it out of the list may do its owner's work. Meanwhile there
+ * seemed to be one less, and for each who relied on that: work is looked for (W4), and the poller
+ * judges (quiescent) anew. A thread that therefore did not take the poller's role is found by the
+ * monitor's next look (serve_sleepers). False: it is not idle. */
+static bool flush_one(struct weft__worker *w)
+{
+    struct weft__sched *s = &weft__sched;
+    struct weft__worker **at = &s->idle_workers;
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
+    while (*at && *at != w)
+        at = &(*at)->idle_next;
+    bool mine = *at == w;
+    if (mine) {
+        *at = w->idle_next;
+        w->idle = false;
+        at_sub(&s->idle, 1);
+    }
+    weft__unlock(&s->lock);
+    if (!mine)
+        return false;
+    weft__stack_cache_flush(&w->stacks);
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
+    weft__worker_release_locked(w);
+    weft__unlock(&s->lock);
+    at_fence(); /* W4 */
+    if (any_work())
+        weft__wake_one();
+    if (at_load(&s->poller))
+        weft__poller_poke();
+    return true;
+}
+
+bool weft__idle_stacks_flush(void)
+{
+    struct weft__sched *s = &weft__sched;
+    bool flushed = false;
+    for (unsigned i = 0; i < s->workers; i++) {
+        struct weft__worker *w = &s->worker[i];
+        bool slept = weft__turns(w) == at_xchg(&w->shrink_turns, weft__turns(w));
+        bool any = false;
+        for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++)
+            any |= *(volatile unsigned *)&w->stacks.count[c] != 0;
+        if (slept && any && !at_load(&w->mach))
+            flushed |= flush_one(w);
+    }
+    return flushed;
+}
+
 /* ---- looking for work ---- */
 
 static int poll_now(struct weft__worker *w, int64_t now)
@@ -212,6 +264,15 @@ static struct weft__fiber *take_next(struct weft__worker *w)
     return f && at_cas(&w->next, &f, NULL) ? f : NULL;
 }
 
+/* A burst's stacks do not stay with the worker that it ended on. */
+static void trim_stacks(struct weft__worker *w, int64_t now)
+{
+    if (now - w->last_trim_ns < TRIM_NS)
+        return;
+    w->last_trim_ns = now;
+    weft__stack_cache_trim(&w->stacks);
+}
+
 static struct weft__fiber *look_local(struct weft__worker *w)
 {
     struct weft__fiber *f;
@@ -222,6 +283,7 @@ static struct weft__fiber *look_local(struct weft__worker *w)
         weft__timers_run(&w->heap, now);
         if (now - w->last_poll_ns > 1000000)
             poll_now(w, now);
+        trim_stacks(w, now);
         if ((f = weft__global_take(w)) || (f = weft__ring_pop(w)))
             return f;
     } else if (at_load(&w->heap.next_ns) <= at_load(&weft__sched.coarse_ns)) {
@@ -335,6 +397,9 @@ static bool own_thread_locked(int tid)
     if (tid == s->monitor_tid || tid == s->spawner_tid || weft__is_service(tid))
         return true;
     for (const struct weft__mach *m = s->all_machs; m; m = m->all_next)
+        if (m->tid == tid)
+            return true;
+    for (const struct weft__mach *m = at_load(&s->ended_machs); m; m = m->all_next)
         if (m->tid == tid)
             return true;
     return false;
@@ -537,11 +602,12 @@ static void rest(struct weft__mach *m)
     m->idle_next = s->idle_machs;
     s->idle_machs = m;
     s->idle_mach_count++;
+    bool timed = s->machs > s->workers + 1; /* none is surplus before, so no clock is read */
     weft__unlock(&s->lock);
     at_fence(); /* W4: who found nobody to wake before this relies on this look */
     if (any_work())
         weft__wake_for_surplus();
-    weft__mach_wait(m);
+    weft__mach_rest(m, timed);
 }
 
 /* Gives the worker up. False: work turned up at the last look and the worker was taken back. */
@@ -572,7 +638,7 @@ static struct weft__fiber *find(struct weft__mach *m)
     struct weft__sched *s = &weft__sched;
     struct weft__fiber *f;
     for (;;) {
-        if (at_load(&s->stopping))
+        if (at_load(&s->stopping) || m->retired)
             return NULL;
         struct weft__worker *w = weft__mach_worker(m);
         if (!w) {

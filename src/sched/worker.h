@@ -64,9 +64,9 @@ struct weft__worker {
     bool idle;
     /* counters: written by the owner alone, read racily by stats */
     uint64_t switches, spawns, steals, wakeups, polls, parks[WEFT__WAIT_COUNT];
-    int64_t last_poll_ns;
+    int64_t last_poll_ns, last_trim_ns;
     /* the monitor's notes */
-    _Atomic uint32_t seen_turns;
+    _Atomic uint32_t seen_turns, shrink_turns;
     int64_t seen_since_ns, seen_cpu_ns;
     int phase;
 } __attribute__((aligned(128)));
@@ -105,6 +105,7 @@ struct weft__mach {
     bool service;              /* foreign, but the library's own */
     bool spinning;             /* W3 */
     bool main;                 /* the thread that called weft_run */
+    bool retired;              /* surplus: its loop ends */
     bool polling;  /* blocked in the poller without a worker: ready fibers are gathered */
     bool detached; /* runs a fiber without a worker (retaken or preempted): counted in
                       sched.detached */
@@ -132,12 +133,13 @@ struct weft__sched {
     struct weft__worker *idle_workers;
     struct weft__mach *idle_machs;
     struct weft__mach *all_machs;
-    unsigned machs, idle_mach_count;
-    _Atomic uint32_t idle, spinning;     /* counts of workers idle, machs spinning (W3, W4) */
-    _Atomic(struct weft__mach *) poller; /* the mach that sleeps in the poller */
-    _Atomic uint32_t poked;              /* a poke that carries a spinning token is under way */
-    _Atomic int64_t poll_until;          /* W5 */
-    _Atomic uint32_t poll_futex;         /* where the poller sleeps when io set none */
+    struct weft__mach *_Atomic ended_machs; /* retired, not known to be gone; by all_next */
+    unsigned machs, idle_mach_count;        /* machs: with those */
+    _Atomic uint32_t idle, spinning;        /* counts of workers idle, machs spinning (W3, W4) */
+    _Atomic(struct weft__mach *) poller;    /* the mach that sleeps in the poller */
+    _Atomic uint32_t poked;                 /* a poke that carries a spinning token is under way */
+    _Atomic int64_t poll_until;             /* W5 */
+    _Atomic uint32_t poll_futex;            /* where the poller sleeps when io set none */
     _Atomic int64_t coarse_ns;
     _Atomic uint32_t running, stopping, draining;
     _Atomic uint32_t holds, closing; /* H1 of hold.c */
@@ -164,7 +166,7 @@ struct weft__sched {
     bool preempt, retake;
     int preempt_signal;
     const struct weft__sim_driver *sim; /* NULL: no simulation */
-    int64_t drain_ns;
+    int64_t drain_ns, thread_idle_ns;
     int result;
     _Atomic uint32_t timed_out;
     struct weft__timer drain_timer;
@@ -227,6 +229,9 @@ void weft__worker_release_locked(struct weft__worker *w);
 void weft__poller_poke(void);
 int64_t weft__earliest_timer(void);
 bool weft__live_fibers(int64_t *ret_live);
+/** Gives the stacks of workers that were idle since the last call to their classes. True: a worker
+ * was out of the idle list for that time. */
+bool weft__idle_stacks_flush(void);
 
 /* timer.c */
 int weft__timers_run(struct weft__heap *h, int64_t now_ns);
@@ -249,6 +254,13 @@ void weft__mach_bind(struct weft__mach *m);
 void weft__mach_unbind(struct weft__mach *m);
 void weft__mach_wake(struct weft__mach *m);
 void weft__mach_wait(struct weft__mach *m);
+/** The sleep of a thread in the idle list: until it is woken, or, if timed, has ended as surplus
+ * (m->retired). */
+void weft__mach_rest(struct weft__mach *m, bool timed);
+/** Takes back the records of retired threads that have gone; all: waits for the others. For the
+ * monitor, and when there is none any more. */
+void weft__machs_reap(bool all);
+
 /* service.c */
 bool weft__is_service(int tid); /* said weft__service_thread(1) */
 unsigned weft__services_starting(void);
@@ -258,6 +270,19 @@ void weft__spawner_request(void);
 void *weft__spawner_main(void *arg);
 
 void weft__mach_free(struct weft__mach *m); /* for a later weft__mach_new: H3 */
+
+/* shrink.c */
+/** Its bite of work; `idle`: all workers are. For the monitor, which (true) is to look at the
+ * sleepers once more. */
+bool weft__shrink_tick(int64_t now_ns, bool idle);
+/** How long the monitor may sleep while all workers are idle; -1: until it is kicked. */
+int64_t weft__shrink_rest_ns(int64_t now_ns);
+/** A whole pass, here and now, over the fibers parked at or before parked_ns: for tests. */
+void weft__shrink_all(int64_t parked_ns);
+/** True: f is being shrunk, and the shrinker makes it runnable instead of the caller. */
+bool weft__shrink_owes(struct weft__fiber *f);
+/** Stacks that gave pages back, since the process began. */
+uint64_t weft__shrink_count(void);
 
 /* hold.c */
 bool weft__close_if_unheld(bool (*still_quiet)(void)); /* true: stopping is set */

@@ -20,8 +20,8 @@
  *
  * What a program must know before it starts:
  *
- *   fork            only fork followed by exec is supported while the runtime runs; the child of a
- *                   bare fork has no workers.
+ *   fork            the child of a fork has the calling fiber's thread and no workers: it may call
+ *                   exec or _exit, and nothing of the interface.
  *   thread-locals   a fiber may move to another thread at any call that parks. Do not hold the
  *                   address of a thread-local variable (errno among them) across such a call.
  *   stacks          a fiber's stack is bounded and guarded. Compile with the flags of weft.pc

@@ -318,12 +318,16 @@ void weft__ready_tail(struct weft__fiber *f)
 
 void weft__interrupt(struct weft__fiber *f)
 {
+    const uint32_t both = WEFT__WAKE_WAIT | WEFT__WAKE_INTERRUPT;
     uint32_t w = at_or(&f->wake, WEFT__WAKE_INTERRUPT) | WEFT__WAKE_INTERRUPT;
-    if ((w & WEFT__WAKE_MASK) != WEFT__WAKE_WAIT)
-        return;
-    if (at_cas(&f->wake, &w, w & WEFT__WAKE_KEPT)) {
+    /* Again where only shrink.c's bits have changed. Never a later wait: that one would have the
+     * bit from another interrupt, which ends it as well. */
+    while ((w & (WEFT__WAKE_MASK | WEFT__WAKE_INTERRUPT)) == both) {
+        if (!at_cas(&f->wake, &w, w & WEFT__WAKE_KEPT))
+            continue;
         f->wake_result = WEFT__INTERRUPTED;
         weft__ready_tail(f);
+        return;
     }
 }
 

@@ -33,10 +33,11 @@
  * N3  While a fiber may be owed it is counted in sched.detached, so nobody judges the run to be
  *     over or dead. Who judged meanwhile is woken to judge again.
  *
- * Each pass also trims the pools of free stacks (stack.h), and flushes those of workers that slept
- * since the last pass. A pass begins each PERIOD_NS while anybody is busy, in bites of BITE slots a
- * tick (about 2% of a core at most, with a million parked fibers); when all are idle IDLE_PASSES
- * more are made, in larger bites, and then the monitor sleeps for good (M4).
+ * A pass over all stacks begins each period while anybody is busy, in bites of BITE a tick (64
+ * live stacks: about 2% of a core at most, while a million fibers park anew); when all are idle
+ * IDLE_PASSES more are made, in larger bites, and then the monitor sleeps for good (M4). Each period
+ * also trims the pools of free stacks (stack.h), and flushes those of workers that slept since the
+ * last.
  *
  * Concurrency: two shrinkers exclude each other by SHRINK; the state of passes is the monitor's.
  * Progress: no waker waits. A shrinker that is stopped between its two steps delays one fiber.
@@ -50,13 +51,13 @@
 #include "base/futex.h"
 #include "sched/worker.h"
 
-enum { DEEP_PAGES = 4, PAGE = 4096, PIECE = 256, BITE = 64, IDLE_BITE = 4096, IDLE_PASSES = 5 };
+enum { DEEP_PAGES = 4, PAGE = 4096, PIECE = 256, BITE = 1024, IDLE_BITE = 65536, IDLE_PASSES = 5 };
 static const int64_t age_ns = 1000000000, period_ns = 1000000000;
 
 static _Atomic uint64_t shrunk;
 
 static struct {
-    int64_t began_ns;
+    int64_t began_ns, parked_ns;
     uint64_t at;
     bool passing;
     unsigned idle_passes;
@@ -111,8 +112,8 @@ static void ready_owed(struct weft__fiber *f)
 static void judge_again(void)
 {
     struct weft__sched *s = &weft__sched;
-    if (at_load(&s->idle) == s->workers && at_load(&s->poller))
-        weft__poller_poke();
+    if (at_load(&s->idle) == s->workers)
+        weft__poller_poke(); /* who is on the way to that role finds it too */
 }
 
 static void shrink(struct weft__fiber *f, uint32_t w)
@@ -158,21 +159,23 @@ void weft__shrink_all(int64_t parked_ns)
 
 bool weft__shrink_tick(int64_t now_ns, bool idle)
 {
+    bool disturbed = false;
     if (!idle)
         own.idle_passes = 0;
-    if (!own.passing) {
-        if (now_ns - own.began_ns < period_ns || own.idle_passes == IDLE_PASSES)
-            return false;
-        own.passing = true;
-        own.began_ns = now_ns;
-    }
-    int64_t parked_ns = own.began_ns - age_ns;
-    if (weft__stack_walk(&own.at, idle ? IDLE_BITE : BITE, look, &parked_ns))
+    if (own.idle_passes == IDLE_PASSES)
         return false;
-    own.passing = false;
-    own.idle_passes += idle;
-    weft__stack_trim();
-    return weft__idle_stacks_flush();
+    if (now_ns - own.began_ns >= period_ns) { /* a pass under way goes on */
+        own.began_ns = now_ns;
+        own.parked_ns = now_ns - age_ns;
+        own.passing = true;
+        weft__stack_trim();
+        disturbed = weft__idle_stacks_flush();
+    }
+    if (own.passing && !weft__stack_walk(&own.at, idle ? IDLE_BITE : BITE, look, &own.parked_ns)) {
+        own.passing = false;
+        own.idle_passes += idle;
+    }
+    return disturbed;
 }
 
 int64_t weft__shrink_rest_ns(int64_t now_ns)

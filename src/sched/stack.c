@@ -583,19 +583,23 @@ void weft__stack_trim(void)
 }
 
 bool weft__stack_walk(
-    uint64_t *at, unsigned slots, void (*fn)(struct weft__fiber *f, void *arg), void *arg)
+    uint64_t *at, unsigned units, void (*fn)(struct weft__fiber *f, void *arg), void *arg)
 {
+    enum { LIVE_UNITS = 16 };
     unsigned c = (unsigned)(*at >> SLOT_BITS);
     uint32_t i = (uint32_t)*at & ((1u << SLOT_BITS) - 1);
     for (; c < WEFT__STACK_CLASSES; c++, i = 0) {
         uint32_t per = slots_per_chunk(c), end = at_load(&classes[c].chunk_count) * per;
         for (; i < end; i++) {
             struct chunk *k = chunk_of(c, i);
-            if (slots-- == 0) {
+            bool live = at_load_acq(&k->live[i - k->first]) == SLOT_LIVE; /* [mo:live] */
+            unsigned cost = live ? LIVE_UNITS : 1;
+            if (units < cost) {
                 *at = (uint64_t)c << SLOT_BITS | i;
                 return true;
             }
-            if (at_load_acq(&k->live[i - k->first]) == SLOT_LIVE) /* [mo:live] */
+            units -= cost;
+            if (live)
                 fn(slot_record(c, i), arg);
         }
     }

@@ -76,10 +76,10 @@ void weft__stack_cache_flush(struct weft__stack_cache *cache);
 void weft__stack_cache_trim(struct weft__stack_cache *cache);
 /** Gives to the kernel what lay in the classes' hot lists all the time since the last trim. */
 void weft__stack_trim(void);
-/** Visits the live among the next `slots` slots from *at on (0: the first). False: those were the
- * last, and *at is 0 again. */
+/** Visits live stacks from *at on (0: the first), for so many units of work: a live one takes 16,
+ * any other slot 1. False: that was the last, and *at is 0 again. */
 bool weft__stack_walk(
-    uint64_t *at, unsigned slots, void (*fn)(struct weft__fiber *f, void *arg), void *arg);
+    uint64_t *at, unsigned units, void (*fn)(struct weft__fiber *f, void *arg), void *arg);
 /** The highest usable address: just below the record. */
 void *weft__stack_top(struct weft__fiber *f);
 size_t weft__stack_bytes(const struct weft__fiber *f);

@@ -199,9 +199,10 @@ void weft__poller_poke(void)
 }
 
 /* An idle worker is nobody's: who takes it out of the list may do its owner's work. Meanwhile there
- * seemed to be one less, and for each who relied on that: work is looked for (W4), and the poller
- * judges (quiescent) anew. A thread that therefore did not take the poller's role is found by the
- * monitor's next look (serve_sleepers). False: it is not idle. */
+ * seemed to be one less, and somebody may have relied on that. So work is looked for (W4); who
+ * judged (quiescent) does so anew, in the poller's role or on the way to it (a poke lasts until the
+ * next wait); and if that role is free, whoever did not take it (rest) is woken, or has not linked
+ * itself in and looks afterwards. False: it is not idle. */
 static bool flush_one(struct weft__worker *w)
 {
     struct weft__sched *s = &weft__sched;
@@ -223,10 +224,9 @@ static bool flush_one(struct weft__worker *w)
     weft__worker_release_locked(w);
     weft__unlock(&s->lock);
     at_fence(); /* W4 */
-    if (any_work())
+    if (any_work() || !at_load(&s->poller))
         weft__wake_one();
-    if (at_load(&s->poller))
-        weft__poller_poke();
+    weft__poller_poke();
     return true;
 }
 
@@ -607,6 +607,8 @@ static void rest(struct weft__mach *m)
     at_fence(); /* W4: who found nobody to wake before this relies on this look */
     if (any_work())
         weft__wake_for_surplus();
+    else if (at_load(&s->idle) > 0 && !at_load(&s->poller))
+        weft__wake_one(); /* flush_one had it seem that no worker is idle */
     weft__mach_rest(m, timed);
 }
 

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_threads.c - the runtime's threads: never more than the option says, and given back when they
+ * are idle; plain threads that attach and leave.
+ *
+ * Time is not waited for: a thread is surplus here after a millisecond, and the cases wait until
+ * the count says what it must, however long that takes.
+ */
+#include <dirent.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/futex.h"
+#include "sched/worker.h"
+#include "test.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TSAN 1
+#endif
+#endif
+#ifdef TSAN
+enum { SANITIZER_THREADS = 2 };
+#else
+enum { SANITIZER_THREADS = 0 };
+#endif
+
+enum { MAX_THREADS = 8, SERVICES = 2 /* monitor, spawner */, WAVES = 5, BLOCKING = 5 };
+
+static int run(int (*entry)(void *), unsigned workers)
+{
+    int result = -1;
+    struct weft__sched_opts o = {
+        .workers = workers, .max_threads = MAX_THREADS, .thread_idle_ns = 1000000};
+    CHECK_EQ(weft__sched_run(entry, NULL, NULL, NULL, NULL, &o, &result), 0);
+    return result;
+}
+
+static void nap(int64_t ns)
+{
+    weft__enter();
+    CHECK_EQ(weft__sleep_until(weft__clock_ns() + ns, NULL), 0);
+    weft__leave();
+}
+
+static void go(int (*fn)(void *), void *arg)
+{
+    struct weft__spawn s = {.entry = fn, .arg = arg};
+    weft__enter();
+    CHECK_EQ(weft__spawn(&s, NULL), 0);
+    weft__leave();
+}
+
+static unsigned threads_now(void)
+{
+    unsigned n = 0;
+    DIR *dir = opendir("/proc/self/task");
+    CHECK(dir != NULL);
+    for (struct dirent *e; (e = readdir(dir)) != NULL;)
+        n += e->d_name[0] != '.';
+    closedir(dir);
+    return n - SANITIZER_THREADS;
+}
+
+static unsigned runtime_threads(void)
+{
+    struct weft__stats s;
+    weft__enter();
+    weft__stats_read(&s);
+    weft__leave();
+    return s.threads;
+}
+
+/* ---- blocked fibers ---- */
+
+static int pipe_fd[2];
+static _Atomic int done;
+
+static int blocked_reader(void *arg)
+{
+    char c;
+    (void)arg;
+    CHECK_EQ(read(pipe_fd[0], &c, 1), 1);
+    at_add(&done, 1);
+    return 0;
+}
+
+static unsigned blocked_wave(unsigned want)
+{
+    unsigned most = 0;
+    at_store(&done, 0);
+    for (int i = 0; i < BLOCKING; i++)
+        go(blocked_reader, NULL);
+    while (most < want) { /* so many block at the same time, in the end */
+        unsigned n = runtime_threads(), all = threads_now();
+        CHECK_MSG(n <= MAX_THREADS, "%u threads of the runtime", n);
+        CHECK_MSG(all <= MAX_THREADS + SERVICES, "%u threads", all);
+        most = n > most ? n : most;
+        nap(1000000);
+    }
+    for (int i = 0; i < BLOCKING; i++)
+        CHECK_EQ(write(pipe_fd[1], "x", 1), 1);
+    while (at_load(&done) < BLOCKING)
+        nap(1000000);
+    return most;
+}
+
+static int waves(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(pipe(pipe_fd), 0);
+    for (int i = 0; i < WAVES; i++) {
+        blocked_wave(BLOCKING + 1);
+        /* one drives the worker, one is the spare; the others have nothing to do */
+        while (runtime_threads() > 3 || threads_now() > 3 + SERVICES)
+            nap(1000000);
+    }
+    return 0;
+}
+
+TEST(threads_are_given_back)
+{
+    CHECK_EQ(run(waves, 1), 0);
+    CHECK_EQ(threads_now(), 1); /* retired ones as well as those of the end */
+}
+
+static int one_wave(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(pipe(pipe_fd), 0);
+    blocked_wave(BLOCKING + 1);
+    return 0; /* while they are about to end */
+}
+
+TEST(a_run_ends_while_threads_do)
+{
+    for (int i = 0; i < 20; i++) {
+        CHECK_EQ(run(one_wave, 1), 0);
+        CHECK_EQ(threads_now(), 1);
+    }
+}
+
+/* ---- hogs ---- */
+
+static _Atomic int stop_hogs;
+
+static int hog(void *arg)
+{
+    (void)arg;
+    while (!at_load(&stop_hogs))
+        ;
+    at_add(&done, 1);
+    return 0;
+}
+
+/* A plain thread: at the limit hogs are left alone, and fibers may not get their turn. */
+static void *watches_hogs(void *arg)
+{
+    unsigned most = 0;
+    (void)arg;
+    for (int i = 0; i < 50 || most < MAX_THREADS + SERVICES; i++) { /* time for one too many */
+        unsigned n = threads_now() - 1;
+        most = n > most ? n : most;
+        usleep(1000);
+    }
+    at_store(&stop_hogs, 1);
+    return (void *)(uintptr_t)most;
+}
+
+static int many_hogs(void *arg)
+{
+    enum { HOGS = 200 };
+    pthread_t t;
+    void *most;
+    (void)arg;
+    at_store(&done, 0);
+    for (int i = 0; i < HOGS; i++)
+        go(hog, NULL);
+    CHECK_EQ(pthread_create(&t, NULL, watches_hogs, NULL), 0);
+    while (at_load(&done) < HOGS)
+        nap(1000000);
+    CHECK_EQ(pthread_join(t, &most), 0);
+    CHECK_EQ((uintptr_t)most, MAX_THREADS + SERVICES);
+    return 0;
+}
+
+TEST(many_hogs_do_not_make_many_threads)
+{
+#ifdef WEFT_TSAN_FIBERS
+    test_skip("ThreadSanitizer keeps signals from busy code");
+#endif
+    CHECK_EQ(run(many_hogs, 2), 0);
+}
+
+/* ---- plain threads that come and go ---- */
+
+static _Atomic int counted;
+
+static int count(void *arg)
+{
+    (void)arg;
+    at_add(&counted, 1);
+    return 0;
+}
+
+static void *attaches(void *arg)
+{
+    go(count, arg);
+    return NULL;
+}
+
+static unsigned mappings(void)
+{
+    unsigned n = 0;
+    int c;
+    FILE *f = fopen("/proc/self/maps", "re");
+    CHECK(f != NULL);
+    while ((c = fgetc(f)) != EOF)
+        n += c == '\n';
+    fclose(f);
+    return n;
+}
+
+/* Some at a time, so that records are in use at once and then again. */
+static void attach_and_leave(int times)
+{
+    enum { AT_ONCE = 10 };
+    pthread_t t[AT_ONCE];
+    for (int i = 0; i < times; i += AT_ONCE) {
+        for (int k = 0; k < AT_ONCE; k++)
+            CHECK_EQ(pthread_create(&t[k], NULL, attaches, NULL), 0);
+        for (int k = 0; k < AT_ONCE; k++)
+            CHECK_EQ(pthread_join(t[k], NULL), 0);
+    }
+}
+
+static int many_threads(void *arg)
+{
+    const int times = test_stress_seconds() > 1 ? 20000 : 3000;
+    (void)arg;
+    attach_and_leave(200);
+    unsigned before = mappings();
+    attach_and_leave(times);
+    unsigned after = mappings();
+    CHECK_MSG(
+        after <= before + 40, "%u mappings after %d threads, %u before", after, times, before);
+    CHECK_EQ(at_load(&weft__sched.foreign), 0);
+    while (at_load(&counted) < times + 200)
+        nap(1000000);
+    return 0;
+}
+
+TEST(threads_that_attach_and_leave)
+{
+    CHECK_EQ(run(many_threads, 2), 0);
+}

@@ -8,19 +8,19 @@
  * waits for that lock must not hold a worker, or nobody could ever run the fiber that would release
  * it. The spawner holds nothing, so it may wait.
  *
- * Threads are given back. One that has lain in the idle list for some seconds (thread_idle_ns), while
- * more lie there than the idle workers need and one to spare, leaves the lists and ends:
+ * Threads are given back. One that has lain in the idle list for some seconds (thread_idle_ns),
+ * while more lie there than the idle workers need and one to spare, leaves the lists and ends:
  *
  *      idle list ──time-out, surplus──> ended list ──has left the kernel──> free list
  *      (all_machs)     itself, under sched.lock        the monitor
  *
- * The first of the idle list is taken first, so the surplus is at its end and stays undisturbed. The
- * number of idle threads over that of idle workers grows only when a thread comes to the list, and
- * each that comes waits with a time-out: so the surplus ends although one that was needed at its
- * time-out does not look again. The record waits for the monitor, which may still hold a pointer
- * to it from the time when the thread drove a worker, and makes it free between two looks. Nobody
- * joins the thread: its last steps inside the C library may wait for an allocator's lock that a
- * stopped fiber holds, and the joiner would wait too.
+ * The first of the idle list is taken first, so the surplus is at its end and stays undisturbed.
+ * The number of idle threads over that of idle workers grows only when a thread comes to the list,
+ * and each that comes waits with a time-out: so the surplus ends although one that was needed at
+ * its time-out does not look again. The record waits for the monitor, which may still hold a
+ * pointer to it from the time when the thread drove a worker, and makes it free between two looks.
+ * Nobody joins the thread: its last steps inside the C library may wait for an allocator's lock
+ * that a stopped fiber holds, and the joiner would wait too.
  *
  * A plain thread gets a mach of its own at its first call (foreign = true): no worker, and the
  * "idle" record is its fiber. It is freed when the thread ends.

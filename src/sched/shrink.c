@@ -35,9 +35,9 @@
  *
  * A pass over all stacks begins each period while anybody is busy, in bites of BITE a tick (64
  * live stacks: about 2% of a core at most, while a million fibers park anew); when all are idle
- * IDLE_PASSES more are made, in larger bites, and then the monitor sleeps for good (M4). Each period
- * also trims the pools of free stacks (stack.h), and flushes those of workers that slept since the
- * last.
+ * IDLE_PASSES more are made, in larger bites, and then the monitor sleeps for good (M4). Each
+ * period also trims the pools of free stacks (stack.h), and flushes those of workers that slept
+ * since the last.
  *
  * Concurrency: two shrinkers exclude each other by SHRINK; the state of passes is the monitor's.
  * Progress: no waker waits. A shrinker that is stopped between its two steps delays one fiber.

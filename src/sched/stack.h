@@ -23,19 +23,20 @@
  * The colour keeps the hot records of different slots out of the same few L1 sets. A free stack is,
  * in order of preference: in a worker's own list (hot pages, no lock), in the class's hot list, or
  * cold: pages given back to the kernel, and only its state in chunk->live says that it is there, so
- * that a burst of a million fibers keeps a byte of each. Hot lists are bounded, by number and (large
- * classes) by the memory that stacks used to their end could hold; and they decay: a busy worker
- * gives half of its list to the class each second, the class gives to the kernel what nobody needed
- * between two trims (shrink.c calls for both). Stacks of fibers that live are shrink.c's matter.
+ * that a burst of a million fibers keeps a byte of each. Hot lists are bounded, by number and
+ * (large classes) by the memory that stacks used to their end could hold; and they decay: a busy
+ * worker gives half of its list to the class each second, the class gives to the kernel what nobody
+ * needed between two trims (shrink.c calls for both). Stacks of fibers that live are shrink.c's
+ * matter.
  *
  * K1  A slot is live (its state in chunk->live is SLOT_LIVE) from weft__stack_mark_live to
  *     weft__stack_free; only live slots' records may be read by others.
  * K2  The guard of a slot is installed before its first use and survives MADV_DONTNEED.
  * K3  A cold slot's memory is not touched until it is allocated again.
  *
- * Concurrency: alloc, free and what else names a cache: the cache's owner only (the worker's thread,
- * or whoever has taken an idle worker), and, in batches, the class's lock (rank STACK). Trim, walk
- * and the others: any thread.
+ * Concurrency: alloc, free and what else names a cache: the cache's owner only (the worker's
+ * thread, or whoever has taken an idle worker), and, in batches, the class's lock (rank STACK).
+ * Trim, walk and the others: any thread.
  */
 #ifndef WEFT_SCHED_STACK_H
 #define WEFT_SCHED_STACK_H

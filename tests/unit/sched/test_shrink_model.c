@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_shrink_model.c - the wake word between a shrinker, a waker and the end of a context (N1 to N3
- * of shrink.c), in all interleavings.
+ * test_shrink_model.c - the wake word between a shrinker, a waker and the end of a context (N1 to
+ * N3 of shrink.c), in all interleavings.
  *
- *      fiber         parks (RUN -> WAIT, or not with INTERRUPT set), is away, runs, clears INTERRUPT
+ *      fiber         parks (RUN -> WAIT, or not with INTERRUPT set), is away, runs, clears
+ *                    INTERRUPT
  *      waker         claim; load: SHRINK? then leave OWED by compare-and-swap, else enqueue
  *      interrupter   INTERRUPT; while it waits: claim; then as the waker
  *      shrinker      WAIT -> WAIT|SHRINK|SHRUNK; drop pages; take both bits off; OWED? enqueue

@@ -263,7 +263,7 @@ void *weft__monitor_main(void *arg)
         if (at_load(&s->ended_machs))
             weft__machs_reap(false);
         bool disturbed = weft__shrink_tick(now, all_idle());
-        quiet = all_idle() && !disturbed ? quiet + 1 : 0;
+        quiet = !all_idle() ? 0 : disturbed ? 5 : quiet + 1; /* disturbed: one more look */
         if (quiet > 5) {
             if (sleep_while_idle(now))
                 quiet = 0;

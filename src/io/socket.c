@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -48,11 +49,25 @@ static long try_transfer(const struct transfer *t, int kind)
         (long)t->msg.msg_iovlen, 0, 0, 0);
 }
 
+/* Whether a call would go ahead now, or nobody can tell beforehand. */
+static bool would_go(const struct transfer *t)
+{
+    struct pollfd p = {.fd = t->fd, .events = t->dir == WEFT__READ ? POLLIN : POLLOUT};
+    struct timespec none = {0};
+    return weft__syscall(SYS_ppoll, (long)&p, 1, (long)&none, 0, 0, 0) != 0;
+}
+
+/* The poller tells edges: what an earlier call has left in the pipe makes none, so the descriptor
+ * is asked before each wait. */
 static long blocking_transfer(const struct transfer *t, void *caller)
 {
-    int rc = weft__fd_wait(t->fd, t->dir, caller);
-    if (rc < 0 && rc != -EPERM)
-        return rc;
+    while (!would_go(t)) {
+        int rc = weft__fd_wait(t->fd, t->dir, caller);
+        if (rc == -EPERM)
+            break;
+        if (rc < 0)
+            return rc;
+    }
     weft__blocking_begin();
     long n = try_transfer(t, WEFT__FD_BLOCKING);
     weft__blocking_end();

@@ -178,6 +178,29 @@ TEST(cancel_ends_a_pipe_read)
     CHECK_EQ(run(2, cancel_app, NULL), 0);
 }
 
+static int leftover_app(void *arg)
+{
+    char got[4];
+    int p[2];
+    (void)arg;
+    CHECK_EQ(pipe(p), 0);
+    CHECK_EQ(write(p[1], "abcdef", 6), 6);
+    CHECK_EQ(close(p[1]), 0);
+    CHECK_EQ(weft_read(p[0], got, 4), 4);
+    CHECK_EQ(weft_read(p[0], got, 1), 1); /* no event tells of these: they came with the first */
+    CHECK_EQ(weft_read(p[0], got, 4), 1);
+    CHECK_EQ(got[0], 'f');
+    CHECK_EQ(weft_read(p[0], got, 4), 0);
+    CHECK_EQ(weft_read(p[0], got, 4), 0);
+    return weft_close(p[0]);
+}
+
+/* In blocking mode, as a program finds its standard input. */
+TEST(a_pipe_is_read_bit_by_bit)
+{
+    CHECK_EQ(run(1, leftover_app, NULL), 0);
+}
+
 static int errors_app(void *arg)
 {
     char address[128], c;

@@ -24,23 +24,32 @@ def last_line(text):
     return lines[-1].strip() if lines else "no word"
 
 
-def output_of(command, cpus=None, env=None, timeout_s=180):
-    """What a program prints; Failed where it does not end well."""
+def output_of(command, cpus=None, env=None, timeout_s=180, feed=None):
+    """What a program prints; Failed where it does not end well. `feed` is a command whose output is its input."""
+    feeder = None
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout_s,
-                              preexec_fn=pinned(cpus), env={**os.environ, **(env or {})})
+        if feed:
+            feeder = subprocess.Popen(feed, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        done = subprocess.run(command, stdin=feeder.stdout if feeder else subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=timeout_s, preexec_fn=pinned(cpus),
+                              env={**os.environ, **(env or {})})
     except subprocess.TimeoutExpired:
         raise Failed(f"{os.path.basename(command[0])} took more than {timeout_s:.0f} s") from None
     except OSError as e:
         raise Failed(f"{command[0]}: {e.strerror}") from None
+    finally:
+        if feeder:
+            feeder.stdout.close()
+            feeder.kill()
+            feeder.wait()
     if done.returncode != 0 and not done.stdout.startswith("{"):
         raise Failed(f"{os.path.basename(command[0])}: status {done.returncode}, {last_line(done.stderr)}")
     return done.stdout
 
 
-def figures_of(command, cpus=None, env=None, timeout_s=180):
+def figures_of(command, cpus=None, env=None, timeout_s=180, feed=None):
     """{name: value} of the lines `name value unit` that a program prints."""
-    return {name: float(value) for name, value, _ in RESULT.findall(output_of(command, cpus, env, timeout_s))}
+    return {name: float(value) for name, value, _ in RESULT.findall(output_of(command, cpus, env, timeout_s, feed))}
 
 
 def free_port():

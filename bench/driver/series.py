@@ -4,6 +4,7 @@
 A series is measured together: each round asks every contender once, in an order that turns by one place a round, so
 that a machine that grows slower for a while is slower for all. A contender is a function that returns
 {figure: value}; a row takes one figure of each. What the rounds gave is reduced to medians; all samples are kept."""
+import operator
 import statistics
 import sys
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from driver import machine
 from driver.process import Failed
 
 OURS, FLOOR = "weft", "floor"
+COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
 @dataclass
@@ -46,7 +48,7 @@ def words(row):
     for sign, factor, of in row.goal:
         whom = "" if of is None else of if isinstance(of, str) else of[0]
         texts.append(f"{sign} {factor:g}" + (f" x {whom}" if of is not None else f" {row.unit}"))
-    return ", ".join(texts).replace("< 1 x ", "< ")
+    return ", ".join(texts).replace("< 1 x ", "< ").replace("> 1 x ", "> ")
 
 
 def judge(row, values):
@@ -63,7 +65,7 @@ def judge(row, values):
         ours = values[OURS]
         if ours == 0:  # nothing is no feat, even beside nothing
             return False if row.more_is_better else None
-        verdicts.append(ours < bound if sign == "<" else ours <= bound if sign == "<=" else ours >= bound)
+        verdicts.append(COMPARE[sign](ours, bound))
     return False if False in verdicts else None if None in verdicts else True
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """table.py - bench.json as a table: for the terminal, and as Markdown for the README."""
-from driver.peers import CENTRIFUGE, GO, TOKIO
+from driver.peers import CENTRIFUGE, GO, NGINX, RUNTIMES
 
 VERDICT = {True: "yes", False: "**no**", None: ""}
 
@@ -33,7 +33,8 @@ def line(entry, columns):
 
 
 SECTIONS = (
-    ("runtime", "libweft", (GO, TOKIO)),
+    ("runtime", "libweft", RUNTIMES),
+    ("http", "libweft", (NGINX, GO)),
     ("weftcast", "weftcast", (CENTRIFUGE, CENTRIFUGE + " 5 ms")),
 )
 

@@ -347,6 +347,9 @@ func main() {
 		return
 	}
 	run, ok := modes[mode]
+	if !ok && crowds() {
+		return
+	}
 	if !ok {
 		fmt.Fprintln(os.Stderr, "gopeer: no mode", mode)
 		os.Exit(2)

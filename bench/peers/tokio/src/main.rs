@@ -10,6 +10,8 @@
 //! left out, `sel` and `ppsel` are not the same question to the letter). Measured inside a spawned task, so
 //! that nothing crosses from the thread that waits for the runtime.
 
+mod crowds;
+
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -287,8 +289,11 @@ async fn run(mode: String, argument: String) {
         "park1m" => return park(1_000_000).await,
         "echo" => return echo(argument.parse().unwrap_or(0)).await,
         _ => {
-            eprintln!("tokiopeer: no mode {mode}");
-            std::process::exit(2);
+            if crowds::run(&mode).await.is_none() {
+                eprintln!("tokiopeer: no mode {mode}");
+                std::process::exit(2);
+            }
+            return;
         }
     };
     report(&mode, ns, "ns");

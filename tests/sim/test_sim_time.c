@@ -120,7 +120,7 @@ static unsigned orders;
 static int sleep_and_tell(void *arg)
 {
     int *place = arg;
-    static int turn;
+    static _Atomic int turn;
     if (!place) {
         turn = 0;
         return 0;

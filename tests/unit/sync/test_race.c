@@ -43,7 +43,8 @@ static void signal_step(int n)
     at_store_rlx(&step, n); /* [mo:alone: must order nothing] */
 }
 
-static void await_step(int n)
+/* Not instrumented: else ThreadSanitizer's history may be full of it (see test_race_ctx.c). */
+__attribute__((no_sanitize("thread"))) static void await_step(int n)
 {
     while (at_load_rlx(&step) < n) /* [mo:alone: must order nothing] */
         yield();

@@ -138,7 +138,8 @@ static void state_reset(struct weft__sched *s)
     s->global_tail = &s->global_head;
     at_store(&s->global_count, 0);
     s->idle_workers = NULL;
-    s->idle_machs = s->all_machs = s->ended_machs = NULL;
+    s->idle_machs = s->all_machs = NULL;
+    at_store(&s->ended_machs, NULL);
     s->machs = s->idle_mach_count = 0;
     at_store(&s->idle, 0);
     at_store(&s->spinning, 0);

@@ -463,7 +463,9 @@ const cases = {
   async without_a_password_nobody_is_let_in() {
     const page = await open(`http://${closed}/`);
     await shows(page, '#closed', 'No password is set');
-    assert.ok(await page.isVisible('#closed') && !await page.isVisible('#login') && !await page.isVisible('#board'));
+    await page.waitForSelector('#closed', { state: 'visible' });
+    await page.waitForSelector('#login', { state: 'hidden' });
+    await page.waitForSelector('#board', { state: 'hidden' });
     assert.strictEqual((await request(closed, '/admin/state')).status, 401);
     const auth = { method: 'POST', headers: { 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'password=' };
     assert.strictEqual((await request(closed, '/admin/auth', auth)).status, 400);

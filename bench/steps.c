@@ -3,6 +3,7 @@
 #include "steps.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,12 +18,12 @@
 #include <unistd.h>
 
 enum { MAX_THREADS = 256, MAX_HELD = 64, VDSO_BYTES = 16384, CACHE = 1 << 16, CODE_BYTES = 8 };
+enum { SYSCALL_STOP = 0x80 }; /* PTRACE_O_TRACESYSGOOD */
 enum kind { UNKNOWN, PLAIN, LOCKED, SYSCALL, MARK };
 
 /* Between the two processes. */
 static struct board {
     struct steps counted;
-    volatile int go;
 } * board;
 
 static struct tracer {
@@ -146,16 +147,42 @@ static bool stop_thread(pid_t tid)
     return true;
 }
 
-/* Stops one where it sleeps in the kernel: elsewhere it may hold a lock that the piece wants. */
+/* Calls by which a thread of the runtime, or of the driver, waits. */
+static bool is_wait(long call)
+{
+    switch (call) {
+    case SYS_futex:
+    case SYS_epoll_wait:
+    case SYS_epoll_pwait:
+    case SYS_poll:
+    case SYS_ppoll:
+    case SYS_read:
+    case SYS_nanosleep:
+    case SYS_clock_nanosleep:
+    case SYS_rt_sigtimedwait:
+    case SYS_io_uring_enter:
+    case SYS_restart_syscall:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Stops one where it waits in the kernel, or as soon as it goes there: elsewhere it may hold a lock
+ * that the piece wants. */
 static bool stop_asleep(pid_t tid)
 {
-    while (stop_thread(tid)) {
-        if (peek(tid, offsetof(struct user_regs_struct, orig_rax)) >= 0)
-            return true;
-        ptrace(PTRACE_CONT, tid, NULL, NULL);
-        usleep(300);
+    int status;
+    if (!stop_thread(tid))
+        return false;
+    while (!is_wait(peek(tid, offsetof(struct user_regs_struct, orig_rax)))) {
+        if (ptrace(PTRACE_SYSCALL, tid, NULL, NULL) < 0 || waitpid(tid, &status, __WALL) != tid ||
+            !WIFSTOPPED(status))
+            return false;
+        if (status >> 16 == 0)
+            hold_signal(WSTOPSIG(status) & ~SYSCALL_STOP);
     }
-    return false;
+    return true;
 }
 
 static void stop_others(void)
@@ -256,27 +283,34 @@ static int trace(void)
 
 int steps_run(int (*child)(void *), void *arg, void (*watched)(void))
 {
+    int go[2];
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (board == MAP_FAILED)
         return -ENOMEM;
+    if (pipe2(go, O_CLOEXEC) < 0)
+        return -errno;
     tracer.watched = (uint64_t)(uintptr_t)watched;
     tracer.vdso = getauxval(AT_SYSINFO_EHDR);
     tracer.child = fork();
     if (tracer.child < 0)
         return -errno;
     if (tracer.child == 0) {
-        while (!board->go) /* until it is traced */
-            usleep(1000);
+        char byte;
+        close(go[1]);
+        while (read(go[0], &byte, 1) < 0) /* until it is traced: then that end is closed */
+            ;
+        close(go[0]);
         exit(child(arg));
     }
     if (ptrace(PTRACE_SEIZE, tracer.child, NULL,
-            (void *)(long)(PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL)) < 0) {
+            (void *)(long)(PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)) < 0) {
         int why = -errno;
         kill(tracer.child, SIGKILL);
         waitpid(tracer.child, NULL, 0);
         return why;
     }
     add_thread(tracer.child);
-    board->go = 1;
+    close(go[0]);
+    close(go[1]);
     return trace();
 }

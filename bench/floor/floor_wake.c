@@ -14,6 +14,7 @@
  * with a single one there is nothing to measure.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include "floor_common.h"
 
@@ -80,15 +81,22 @@ static void write_ticks(long n)
 
 /* ---- a line between cores ---- */
 
-static _Alignas(128) int turn;
+static _Alignas(128) _Atomic int turn;
+
+static void wait_for_turn(int i)
+{
+    /* [mo:alone: nothing but the number itself is passed] */
+    while (atomic_load_explicit(&turn, memory_order_relaxed) != i)
+        ;
+}
 
 /* Waits for its number, writes the next: even ones are this thread's, odd ones the other's. */
 static void pass_line(int parity)
 {
     for (int i = parity; i < 2 * PASSES; i += 2) {
-        while (__atomic_load_n(&turn, __ATOMIC_ACQUIRE) != i)
-            ;
-        __atomic_store_n(&turn, i + 1, __ATOMIC_RELEASE);
+        wait_for_turn(i);
+        /* [mo:alone: as in wait_for_turn] */
+        atomic_store_explicit(&turn, i + 1, memory_order_relaxed);
     }
 }
 
@@ -110,8 +118,7 @@ static void measure_line(void)
     if (pthread_create(&other, NULL, other_side, (void *)(intptr_t)(count - 1)) != 0)
         die("no thread");
     pin_to(0);
-    while (__atomic_load_n(&turn, __ATOMIC_ACQUIRE) != 0)
-        ;
+    wait_for_turn(0);
     int64_t begin = now_ns();
     pass_line(0);
     pthread_join(other, NULL);

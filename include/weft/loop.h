@@ -144,9 +144,9 @@ WEFT_API int weft_loop_run(weft_loop *loop);
  * The thread has the loop's name, and all signals blocked but SIGURG, by which a dump asks for its
  * stack (weft/debug.h).
  *
- * Returns 0; -EBUSY it is started already; -EAGAIN no thread could be made; -EINVAL the processor
- *   to pin to does not exist (it is tried before the thread runs).
- * Blocks:    no.
+ * Returns 0: the thread turns the loop; -EBUSY it is started already; -EAGAIN no thread could be
+ *   made; or what weft_loop_run returned on the thread, which has ended then.
+ * Blocks:    the thread, until the new one has got as far: tens of microseconds.
  * Callable:  the thread that made the loop.
  * Order:     everything before the call happens-before every callback.
  * Cost:      a thread.

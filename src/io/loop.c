@@ -379,6 +379,13 @@ static int pin_here(const weft_loop *loop)
     return -pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
+/* weft_loop_start waits for it. */
+static void tell_starter(weft_loop *loop, enum loop_begun begun)
+{
+    at_store(&loop->begun, (uint32_t)begun);
+    weft__futex_wake(&loop->begun, 1);
+}
+
 int weft_loop_run(weft_loop *loop)
 {
     int rc = pin_here(loop);
@@ -388,6 +395,8 @@ int weft_loop_run(weft_loop *loop)
         return rc;
     weft_loop *outer = self;
     self = loop;
+    set_place(loop, WEFT__LOOP_CALLING); /* from here on a view has the thread's stack */
+    tell_starter(loop, LOOP_TURNS);
     while (rc == 0 && !take_stop(loop))
         rc = turn(loop, -1);
     set_place(loop, WEFT__LOOP_AWAY);
@@ -400,6 +409,8 @@ static void *thread_main(void *arg)
 {
     weft_loop *loop = arg;
     loop->thread_result = weft_loop_run(loop);
+    if (!at_load(&loop->begun))
+        tell_starter(loop, LOOP_REFUSED);
     return NULL;
 }
 
@@ -428,9 +439,11 @@ int weft_loop_start(weft_loop *loop)
     pthread_attr_destroy(&attr);
     if (rc < 0)
         return rc;
-    loop->started = true;
     pthread_setname_np(loop->thread, loop->name);
-    return 0;
+    loop->started = true;
+    while (!at_load(&loop->begun))
+        weft__futex_wait(&loop->begun, 0, -1);
+    return at_load(&loop->begun) == LOOP_TURNS ? 0 : weft_loop_join(loop);
 }
 
 int weft_loop_join(weft_loop *loop)

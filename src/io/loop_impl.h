@@ -99,6 +99,8 @@ struct loop_slot {
     uint32_t next_free;
 };
 
+enum loop_begun { LOOP_STARTS, LOOP_TURNS, LOOP_REFUSED };
+
 struct loop_counters { /* written by the loop's thread, read by any */
     _Atomic uint64_t turns, waits, wakeups, io_events, messages, timers_fired, accepted;
     _Atomic uint64_t accept_pauses, sends, sends_blocked, bytes_sent, stale_events, io_count,
@@ -164,7 +166,8 @@ struct weft_loop {
     uint64_t id;
     _Atomic bool owned, running; /* owned: `owner` is set, for good */
     pthread_t owner;
-    bool started; /* the starter's and joiner's */
+    _Atomic uint32_t begun; /* enum loop_begun: its thread to its starter */
+    bool started;           /* the starter's and joiner's */
     pthread_t thread;
     int thread_result;
     bool pin;

@@ -13,7 +13,8 @@
  * The bound is one interrupted call in 10,000 preemptions, beyond the first. A run of one second
  * sees a few hundred preemptions and would notice a rate of one in a hundred; with
  * WEFT_STRESS_SECONDS=300 there are enough for the bound itself. The line of figures goes to
- * standard error.
+ * standard error. On a machine so busy that nobody ever has half a processor for a slice there is
+ * nothing to stop: a worker is taken from whoever does not compute.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,11 +31,14 @@
 
 enum { FIBERS = 10, WORKERS = 2, CALLS = 5 };
 #define PER_EINTR 10000u
+#define OVER_TWO_SLICES (21 * WEFT_MS)
+#define PATIENCE (20 * WEFT_SEC)
 
 static const char *const call_names[CALLS] = {"nanosleep", "poll", "read", "flock", "fcntl"};
 static int64_t until_ns;
 static char path[] = "/tmp/weft-eintr-XXXXXX";
 static int to_readers[2];
+static _Atomic bool had_a_processor; /* somebody, for half of a long computation */
 static _Atomic uint64_t calls[CALLS], interrupted[CALLS];
 
 struct party {
@@ -53,9 +57,12 @@ static int64_t cpu_ns(void)
 /* Of its own thread's time, so that a stopped fiber goes on where it was. */
 static void compute(int64_t ns)
 {
+    int64_t began = weft__clock_ns();
     for (int64_t end = cpu_ns() + ns; cpu_ns() < end;)
         for (volatile int i = 0; i < 2000; i++)
             ;
+    if (ns >= OVER_TWO_SLICES && weft__clock_ns() - began < 2 * ns)
+        had_a_processor = true;
 }
 
 static int locked(struct party *p, int which)
@@ -101,8 +108,7 @@ static int calls_now_and_then(void *arg)
             CHECK_MSG(err == 0, "%s: %s", call_names[which], strerror(err));
         weft_yield();
         weft_stats_read(&s);
-    } while (
-        weft__clock_ns() < until_ns || s.preemptions == 0); /* a busy machine may want longer */
+    } while (weft__clock_ns() < until_ns + (s.preemptions ? 0 : PATIENCE));
     return 0;
 }
 
@@ -167,7 +173,10 @@ TEST(preemption_interrupts_no_calls)
     fprintf(stderr, "# %llu preemptions, %llu calls, %llu EINTR in %d s\n",
         (unsigned long long)preemptions, (unsigned long long)all, (unsigned long long)eintrs,
         test_stress_seconds());
-    CHECK(preemptions > 0 && all > 0);
+    CHECK(all > 0);
+    if (preemptions == 0 && !had_a_processor)
+        test_skip("the machine is too busy: a worker is taken from who does not compute");
+    CHECK(preemptions > 0);
     CHECK_MSG(eintrs <= 1 + preemptions / PER_EINTR, "%llu calls interrupted by %llu preemptions",
         (unsigned long long)eintrs, (unsigned long long)preemptions);
 }

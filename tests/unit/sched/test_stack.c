@@ -107,6 +107,71 @@ TEST(a_small_program_touches_little)
     CHECK_EQ(slots(), 16);
 }
 
+static int prepare_all(void)
+{
+    int times = 0;
+    while (weft__stack_prepare())
+        times++;
+    return times;
+}
+
+TEST(an_idle_worker_makes_stacks_ready)
+{
+    enum { MANY = 1500, N = 3000 };
+    static struct weft__fiber *f[N];
+    static struct weft__stack_cache cache;
+    CHECK_EQ(pipe(null_pipe), 0);
+    f[0] = take(&cache);
+    CHECK_EQ(prepare_all(), 0); /* nobody takes many */
+    int n = 1;
+    while (n < MANY)
+        f[n++] = take(&cache);
+    uint64_t before = slots();
+    int times = prepare_all();
+    uint64_t ready = slots() - before;
+    CHECK(times > 1 && ready >= (uint64_t)times && ready <= 64);
+    CHECK_EQ(live(), n);
+    uint64_t in_cache = before - (uint64_t)n;
+    for (uint64_t i = 0; i < in_cache + ready; i++)
+        f[n++] = take(&cache);
+    CHECK_EQ(slots(), before + ready); /* what was made ready is what was taken */
+    CHECK_EQ(prepare_all(), times);    /* and asks for as many again */
+    while (n < N)
+        f[n++] = take(&cache);
+    for (int i = 0; i < N; i++)
+        check_stack(f[i]);
+    CHECK_EQ(live(), N);
+}
+
+static void *prepare_until_told(void *arg)
+{
+    _Atomic bool *end = arg;
+    intptr_t times = 0;
+    while (!*end)
+        times += weft__stack_prepare();
+    return (void *)times;
+}
+
+TEST(one_makes_ready_what_others_take)
+{
+    enum { N = 20000 };
+    static struct weft__fiber *f[N];
+    static struct weft__stack_cache cache;
+    static _Atomic bool end;
+    pthread_t helper;
+    void *times;
+    CHECK_EQ(pipe(null_pipe), 0);
+    CHECK_EQ(pthread_create(&helper, NULL, prepare_until_told, &end), 0);
+    for (int i = 0; i < N; i++)
+        f[i] = take(&cache);
+    end = true;
+    CHECK_EQ(pthread_join(helper, &times), 0);
+    CHECK((intptr_t)times > 0);
+    CHECK_EQ(live(), N); /* a slot given out twice would be counted once */
+    for (int i = 0; i < N; i++)
+        check_stack(f[i]);
+}
+
 static void *take_many(void *arg)
 {
     struct weft__stack_cache cache = {0};

@@ -83,7 +83,7 @@ def runs_emulated(program):
     done = emulated(program, *names)
     lines = done.stdout.split("\n")
     check(done.returncode == 0 and sum(line.startswith("ok ") for line in lines) == len(names), done.stdout[-8000:])
-    skipped = [line for line in lines if "# SKIP" in line]
+    skipped = [line.partition(" - ")[2] for line in lines if "# SKIP" in line]  # a line of TAP would be taken for ours
     print(f"# {len(names)} cases of aarch64", *skipped, sep="\n# ", flush=True)
 
 

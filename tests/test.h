@@ -21,6 +21,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Whether a sanitizer makes everything slower by ten: counts of rounds may be lower then. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TEST_SANITIZED 1
+#endif
+#endif
+#ifndef TEST_SANITIZED
+#define TEST_SANITIZED 0
+#endif
+
 struct test_case {
     const char *name;
     void (*fn)(void);

@@ -461,7 +461,7 @@ static void send_note(void *arg)
     weft_chan_send(n->chan, &n->fiber);
 }
 
-FIBER_TEST(after_func_runs_on_a_fiber_of_its_own)
+FIBER_TEST(C22_after_func_runs_on_a_fiber_of_its_own)
 {
     struct note n = {.fiber = 0};
     uint64_t who;
@@ -485,7 +485,7 @@ static void count_it(void *arg)
     atomic_fetch_add((atomic_int *)arg, 1);
 }
 
-FIBER_TEST(after_func_stopped_or_forgotten_does_not_run)
+FIBER_TEST(C22_after_func_stopped_or_forgotten_does_not_run)
 {
     atomic_int count = 0;
     weft_ctx *c = weft_ctx_with_cancel(weft_ctx_background());
@@ -506,7 +506,7 @@ FIBER_TEST(after_func_stopped_or_forgotten_does_not_run)
     CHECK_EQ(count, 0);
 }
 
-FIBER_TEST(after_func_by_deadline)
+FIBER_TEST(C22_after_func_by_deadline)
 {
     struct note n = {.fiber = 0};
     uint64_t who;

@@ -142,7 +142,7 @@ TEST(C23_misuse)
 #endif
 }
 
-FIBER_TEST(functions_run_on_a_fiber_of_their_own_and_again)
+FIBER_TEST(C24_functions_run_on_a_fiber_of_their_own_and_again)
 {
     atomic_int count = 0;
     weft_timer *t = weft_timer_func(0, count_it, &count);
@@ -255,8 +255,8 @@ FIBER_TEST(C24_many_zero_timers)
 
 FIBER_TEST(C24_timers_modified_earlier_fire)
 {
-    enum { N = 100 };
-    weft_timer *t[N];
+    enum { N = 1000 };
+    static weft_timer *t[N];
     for (int i = 0; i < N; i++)
         t[i] = weft_timer_new(WEFT_HOUR);
     for (int round = 0; round < 10; round++)
@@ -365,7 +365,7 @@ TEST(C24_sleep_is_not_cut_short_by_signals)
 
 /* ---- tickers ---- */
 
-FIBER_TEST(a_ticker_ticks_and_does_not_pile_up)
+FIBER_TEST(C25_a_ticker_ticks_and_does_not_pile_up)
 {
     int64_t start = weft_now(), before = start;
     weft_timer *t = weft_ticker_new(2 * WEFT_MS);
@@ -398,7 +398,7 @@ static int leaves_timers_pending(void *arg)
     return 0;
 }
 
-TEST(pending_timers_do_not_hold_up_the_end)
+TEST(C25_pending_timers_do_not_hold_up_the_end)
 {
     weft_timer *kept = NULL;
     CHECK_EQ(weft_run(leaves_timers_pending, &kept, NULL, NULL), 0);

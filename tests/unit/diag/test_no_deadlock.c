@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_no_deadlock.c - a process whose fibers all wait is not called dead while a timer, a
+ * test_no_deadlock.c - C26 of docs/conformance.md, its quiet half (test_stuck.c has the other): a process whose fibers all wait is not called dead while a timer, a
  * descriptor, a file operation or a blocking call may still wake one; it is, once that is gone.
  *
  * In each case every fiber is parked, most of them for good, and the one thing that is pending
@@ -41,7 +41,7 @@ static void sleeps(void)
 {
     CHECK_EQ(weft_sleep(pending_ns), 0);
 }
-NET_TEST(a_sleep_is_pending)
+FIBER_TEST(C26_a_sleep_is_pending)
 {
     among_sleepers(sleeps);
 }
@@ -51,7 +51,7 @@ static void has_a_deadline(void)
     WEFT_TIMEOUT(limit, pending_ns);
     CHECK_EQ(weft_chan_recv(never, NULL), -ETIMEDOUT);
 }
-NET_TEST(a_contexts_deadline_is_pending)
+FIBER_TEST(C26_a_contexts_deadline_is_pending)
 {
     among_sleepers(has_a_deadline);
 }
@@ -63,7 +63,7 @@ static void ticks(void)
     CHECK_EQ(weft_chan_recv(weft_timer_chan(t), &(int64_t){0}), 1);
     weft_timer_free(t);
 }
-NET_TEST(a_timer_channel_is_pending)
+FIBER_TEST(C26_a_timer_channel_is_pending)
 {
     among_sleepers(ticks);
 }
@@ -74,7 +74,7 @@ static void selects(void)
                  WEFT_RECV_FROM(weft_after(pending_ns), NULL, NULL)),
         1);
 }
-NET_TEST(a_selects_timer_is_pending)
+FIBER_TEST(C26_a_selects_timer_is_pending)
 {
     among_sleepers(selects);
 }
@@ -92,7 +92,7 @@ static void runs_later(void)
     CHECK_EQ(weft_sema_acquire(&s, 1), 0);
     weft_timer_free(t);
 }
-NET_TEST(a_function_is_pending)
+FIBER_TEST(C26_a_function_is_pending)
 {
     among_sleepers(runs_later);
 }
@@ -114,7 +114,7 @@ static void reads(void)
     CHECK_EQ(weft_read(fd, &n, sizeof n), sizeof n);
     weft_close(fd);
 }
-NET_TEST(a_descriptor_is_waited_for)
+FIBER_TEST(C26_a_descriptor_is_waited_for)
 {
     among_sleepers(reads);
 }
@@ -128,7 +128,7 @@ static void blocks(void)
     weft_blocking_end();
     close(fd);
 }
-NET_TEST(a_call_blocks_and_says_so)
+FIBER_TEST(C26_a_call_blocks_and_says_so)
 {
     among_sleepers(blocks);
 }
@@ -140,7 +140,7 @@ static void blocks_silently(void)
     CHECK_EQ(read(fd, &n, sizeof n), sizeof n);
     close(fd);
 }
-NET_TEST(a_call_blocks_and_says_nothing)
+FIBER_TEST(C26_a_call_blocks_and_says_nothing)
 {
     among_sleepers(blocks_silently);
 }
@@ -164,7 +164,7 @@ static void opens(void)
     CHECK_EQ(status, 0);
     unlink(path);
 }
-NET_TEST(the_pool_has_a_file_operation)
+FIBER_TEST(C26_the_pool_has_a_file_operation)
 {
     setenv("WEFT_FILE", "pool", 1);
     among_sleepers(opens);
@@ -177,7 +177,7 @@ static void reads_by_ring(void)
     CHECK_EQ(weft_pread(fd, &n, sizeof n, 0), sizeof n);
     close(fd);
 }
-NET_TEST(the_file_thread_has_one)
+FIBER_TEST(C26_the_file_thread_has_one)
 {
     among_sleepers(strcmp(weft_file_backend(), "pool") == 0 ? opens : reads_by_ring);
 }
@@ -201,7 +201,7 @@ static void dies(void)
     exit(weft_main(nothing_pends, NULL));
 }
 
-TEST(what_pends_no_more_does_not_count)
+TEST(C26_what_pends_no_more_does_not_count)
 {
 #ifdef WEFT_TSAN_FIBERS
     test_skip("ThreadSanitizer has a thread of its own");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_wait_reasons.c - what a dump says of a fiber in each kind of wait: the reason and the
+ * test_wait_reasons.c - C27 of docs/conformance.md: what a dump says of a fiber in each kind of wait: the reason and the
  * object.
  *
  * One table, a row a kind: a function that waits so, and what its line in the dump must hold. A
@@ -378,12 +378,16 @@ static int case_body(void *arg)
     return 0;
 }
 
-#define REASON(name)                                                                               \
-    TEST(name)                                                                                     \
+#define REASON_ON(name, workers)                                                                   \
+    TEST(C27_##name##_##workers)                                                                   \
     {                                                                                              \
         row = &row_##name;                                                                         \
-        rig_run(2, case_body);                                                                     \
+        rig_run(workers, case_body);                                                               \
     }
+#define REASON(name)                                                                               \
+    REASON_ON(name, 1)                                                                             \
+    REASON_ON(name, 2)                                                                             \
+    REASON_ON(name, 8)
 
 REASON(chan_send)
 REASON(chan_receive)
@@ -407,22 +411,33 @@ REASON(fd_read)
 REASON(fd_write)
 REASON(blocking)
 
-TEST(file)
+/* What hangs on how files are done: by the default, and by the pool. */
+static void reason_of_a_file(unsigned workers)
 {
     row = strcmp(weft_file_backend(), "pool") == 0 ? &row_pool : &row_ring;
-    rig_run(2, case_body);
+    rig_run(workers, case_body);
 }
 
-TEST(file_by_the_pool)
+static void reason_by_the_pool(const struct row *r, unsigned workers)
 {
     setenv("WEFT_FILE", "pool", 1);
-    row = &row_pool;
-    rig_run(2, case_body);
+    row = r;
+    rig_run(workers, case_body);
 }
 
-TEST(look_up)
-{
-    setenv("WEFT_FILE", "pool", 1);
-    row = &row_look_up;
-    rig_run(2, case_body);
-}
+#define FILE_REASONS(workers)                                                                      \
+    TEST(C27_file_##workers)                                                                       \
+    {                                                                                              \
+        reason_of_a_file(workers);                                                                 \
+    }                                                                                              \
+    TEST(C27_file_by_the_pool_##workers)                                                           \
+    {                                                                                              \
+        reason_by_the_pool(&row_pool, workers);                                                    \
+    }                                                                                              \
+    TEST(C27_look_up_##workers)                                                                    \
+    {                                                                                              \
+        reason_by_the_pool(&row_look_up, workers);                                                 \
+    }
+FILE_REASONS(1)
+FILE_REASONS(2)
+FILE_REASONS(8)

@@ -77,11 +77,16 @@ static inline void until(_Atomic int *count, int n)
         nap(20000);
 }
 
+static inline bool is_parked(struct weft__fiber *f, enum weft__reason reason)
+{
+    return at_load(&f->state) == WEFT__WAITING && at_load(&f->park_reason) == (uint32_t)reason &&
+           (at_load(&f->wake) & WEFT__WAKE_MASK) != WEFT__WAKE_RUN;
+}
+
 /** Lets others run until f is parked for that reason. */
 static inline void until_parked(struct weft__fiber *f, enum weft__reason reason)
 {
-    while (at_load(&f->state) != WEFT__WAITING || at_load(&f->park_reason) != (uint32_t)reason ||
-           (at_load(&f->wake) & WEFT__WAKE_MASK) == WEFT__WAKE_RUN)
+    while (!is_parked(f, reason))
         nap(20000);
 }
 

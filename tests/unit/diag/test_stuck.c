@@ -67,7 +67,7 @@ static int receives_for_good(void *arg)
     WEFT_SCOPE(s);
     CHECK_EQ(weft_go(&s, stuck_on_lock, &m), 0);
     CHECK_EQ(weft_go(&s, stuck_on_nil, NULL), 0);
-    return weft_chan_recv(c, NULL); /* and here the scope has something to do afterwards */
+    return weft_chan_recv(c, NULL);
 }
 
 static int sends_for_good(void *arg)

@@ -186,7 +186,7 @@ static int select_recv(void *p)
 {
     struct stress *s = ((struct stress_party *)p)->s;
     int_chan c[4];
-    int v[4], left[4] = {STRESS, STRESS, STRESS, STRESS};
+    int v[4], left[4] = {s->each, s->each, s->each, s->each};
     memcpy(c, s->c, sizeof c);
     for (int i = 0; i < 4 * s->each; i++) {
         int k = weft_select(WEFT_RECV(c[0], &v[0], NULL), WEFT_RECV(c[1], &v[1], NULL),

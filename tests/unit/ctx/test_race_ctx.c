@@ -258,6 +258,65 @@ RACING(sleep_orders_nothing)
     weft_wait(&s);
 }
 
+static weft_sema fired;
+
+static void bumps_x(void *arg)
+{
+    (void)arg;
+    x++;
+    weft_sema_release(&fired, 1);
+}
+
+static void bumps_x_and_tells(void *arg)
+{
+    (void)arg;
+    x++;
+    atomic_fetch_add_explicit(&step, 1, memory_order_relaxed);
+    await_step(2); /* both are there at once: what ends may leave its record to the next */
+}
+
+ORDERED(timer_func)
+{
+    weft_sema_init(&fired, 0, NULL);
+    x = 1;
+    weft_timer *t = weft_timer_func(0, bumps_x, NULL);
+    CHECK(t);
+    CHECK_EQ(weft_sema_acquire(&fired, 1), 0);
+    x = 3;
+    weft_timer_free(t);
+}
+
+static weft_chan *told;
+
+static void bumps_x_and_sends(void *arg)
+{
+    (void)arg;
+    x++;
+    weft_chan_send(told, NULL);
+}
+
+ORDERED(timer_func_then_receive)
+{
+    CHECK_EQ(weft_chan_new(0, 1, &told), 0);
+    x = 1;
+    weft_timer *t = weft_timer_func(WEFT_US, bumps_x_and_sends, NULL);
+    CHECK(t);
+    CHECK_EQ(weft_chan_recv(told, NULL), 1);
+    x = 3;
+    weft_timer_free(t);
+    weft_chan_free(told);
+}
+
+RACING(two_timer_funcs)
+{
+    weft_timer *a = weft_timer_func(0, bumps_x_and_tells, NULL);
+    await_step(1);
+    weft_timer *b = weft_timer_func(0, bumps_x_and_tells, NULL);
+    await_step(2);
+    weft_timer_free(a);
+    weft_timer_free(b);
+}
+
 /* ---- a whole run ---- */
 
 static int writes_in_a_run(void *arg)

@@ -352,15 +352,30 @@ static int sleeps_whole(void *arg)
     return 0;
 }
 
-TEST(C24_sleep_is_not_cut_short_by_signals)
+static void sleeps_among_signals(unsigned workers)
 {
     struct sigaction sa = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK | SA_RESTART};
     struct itimerval it = {.it_interval = {.tv_usec = 1000}, .it_value = {.tv_usec = 1000}};
     sigaction(SIGALRM, &sa, NULL);
     setitimer(ITIMER_REAL, &it, NULL);
-    rig_run(2, sleeps_whole);
+    rig_run(workers, sleeps_whole);
     it = (struct itimerval){.it_value = {0}};
     setitimer(ITIMER_REAL, &it, NULL);
+}
+
+TEST(C24_sleep_is_not_cut_short_by_signals_1)
+{
+    sleeps_among_signals(1);
+}
+
+TEST(C24_sleep_is_not_cut_short_by_signals_2)
+{
+    sleeps_among_signals(2);
+}
+
+TEST(C24_sleep_is_not_cut_short_by_signals_8)
+{
+    sleeps_among_signals(8);
 }
 
 /* ---- tickers ---- */

@@ -651,7 +651,7 @@ static int chain(void *arg)
 
 TEST(C06_chain_of_ten_thousand)
 {
-    CHECK_EQ(run_on(2, chain, NULL), 0);
+    ON_WORKERS(chain);
 }
 
 /* Prime sieve: each prime found adds a filter. */
@@ -700,6 +700,5 @@ static int sieve(void *arg)
 
 TEST(C06_sieve)
 {
-    CHECK_EQ(run_on(1, sieve, NULL), 0);
-    CHECK_EQ(run_on(2, sieve, NULL), 0);
+    ON_WORKERS(sieve);
 }

@@ -65,7 +65,7 @@ TEST(C28_sleep_takes_exactly_its_time)
 }
 
 enum { BUSY = 5 };
-static unsigned finished;
+static _Atomic unsigned finished;
 
 static int works_a_while(void *arg)
 {
@@ -217,7 +217,7 @@ TEST(C28_the_first_returns_and_others_wait)
 
 /* ---- C28: the same instant ---- */
 
-static unsigned orders, turn;
+static _Atomic unsigned orders, turn;
 
 static void notes_first(void *arg)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_no_deadlock.c - C26 of docs/conformance.md, its quiet half (test_stuck.c has the other): a process whose fibers all wait is not called dead while a timer, a
- * descriptor, a file operation or a blocking call may still wake one; it is, once that is gone.
+ * test_no_deadlock.c - C26 of docs/conformance.md, its quiet half: a process whose fibers all wait
+ * is not called dead while a timer, a descriptor, a file operation or a blocking call may still
+ * wake one; it is, once that is gone. Read next: test_stuck.c.
  *
  * In each case every fiber is parked, most of them for good, and the one thing that is pending
  * comes about 30 ms later; by then the last thread has long gone idle and judged. A false report

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_wait_reasons.c - C27 of docs/conformance.md: what a dump says of a fiber in each kind of wait: the reason and the
- * object.
+ * test_wait_reasons.c - C27 of docs/conformance.md: what a dump says of a fiber in each kind of
+ * wait, the reason and the object.
  *
  * One table, a row a kind: a function that waits so, and what its line in the dump must hold. A
  * case runs the row's function as a fiber of the name "row", looks at dumps until the fiber stands

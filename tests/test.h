@@ -21,16 +21,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether a sanitizer makes everything slower by ten: counts of rounds may be lower then. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TEST_SANITIZED 1
+/* Whether everything is slower by ten: by a sanitizer, or by the emulator, under which programs for
+ * aarch64 run where they are built. Counts of rounds may be lower then. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__aarch64__)
+#define TEST_SLOW 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define TEST_SANITIZED 1
+#define TEST_SLOW 1
 #endif
 #endif
-#ifndef TEST_SANITIZED
-#define TEST_SANITIZED 0
+#ifndef TEST_SLOW
+#define TEST_SLOW 0
 #endif
 
 struct test_case {

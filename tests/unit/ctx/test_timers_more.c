@@ -182,7 +182,7 @@ static void release(void *arg)
     weft_sema_release(arg, 1);
 }
 
-enum { MILLION = TEST_SANITIZED ? 20000 : 1000000 };
+enum { MILLION = TEST_SLOW ? 20000 : 1000000 };
 
 /* One timer again and again, a new one each time, and functions: each fires. */
 FIBER_TEST(C24_a_million_timers_of_no_duration)
@@ -413,7 +413,7 @@ static int queues(void *arg)
 
 FIBER_TEST(C25_a_queue_beside_thousands_of_timers)
 {
-    enum { SLEEPERS = TEST_SANITIZED ? 500 : 5000, ROUNDS = TEST_SANITIZED ? 50 : 1000 };
+    enum { SLEEPERS = TEST_SLOW ? 500 : 5000, ROUNDS = TEST_SLOW ? 50 : 1000 };
     weft_chan *c[2];
     for (int i = 0; i < 2; i++)
         CHECK_EQ(weft_chan_new(1, 0, &c[i]), 0);

@@ -8,8 +8,11 @@
  * behind. Read next: test_no_deadlock.c, test_wait_reasons.c.
  */
 #include <pthread.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <weft/loop.h>
 
 #include "rig.h"
 
@@ -171,6 +174,58 @@ FIBER_TEST(C26_a_plain_thread_may_come)
     CHECK_EQ(weft_chan_recv(from_outside, NULL), 1);
     CHECK_EQ(pthread_join(t, NULL), 0);
     weft_chan_free(from_outside);
+}
+
+/* A pinned loop is such a thread: what its sockets bring may wake a fiber, by either back end. */
+static int ends[2];
+
+static void writes(weft_loop *loop, weft_loop_timer *timer)
+{
+    (void)loop;
+    (void)timer;
+    CHECK_EQ(write(ends[1], "x", 1), 1);
+}
+
+static void hands_on(weft_loop *loop, weft_loop_io *io, unsigned events)
+{
+    char byte;
+    (void)events;
+    if (weft_loop_recv(loop, io, &byte, 1) == 1)
+        CHECK_EQ(weft_chan_try_send(from_outside, &byte), 0);
+}
+
+static void loop_may_come(enum weft_loop_kind kind)
+{
+    weft_loop *loop;
+    weft_loop_io io = {0};
+    weft_loop_timer timer = {.fn = writes};
+    weft_loop_opts o = {.size = sizeof o, .kind = kind};
+    int rc = weft_loop_new(&o, &loop);
+    if (kind == WEFT_LOOP_URING && (rc == -ENOSYS || rc == -EPERM))
+        test_skip("io_uring is not available here: %s", strerror(-rc));
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    CHECK_EQ(weft_chan_new(1, 1, &from_outside), 0);
+    CHECK_EQ(weft_loop_io_add(loop, &io, ends[0], WEFT_LOOP_READ, hands_on), 0);
+    weft_loop_timer_start(loop, &timer, 30 * WEFT_MS, 0);
+    CHECK_EQ(weft_loop_start(loop), 0);
+    CHECK_EQ(weft_chan_recv(from_outside, NULL), 1);
+    weft_loop_stop(loop);
+    CHECK_EQ(weft_loop_join(loop), 0);
+    weft_loop_free(loop);
+    weft_chan_free(from_outside);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+FIBER_TEST(C26_a_pinned_loop_by_epoll_may_come)
+{
+    loop_may_come(WEFT_LOOP_EPOLL);
+}
+
+FIBER_TEST(C26_a_pinned_loop_by_io_uring_may_come)
+{
+    loop_may_come(WEFT_LOOP_URING);
 }
 
 /* The first fiber leaves by weft_exit: unlike Go's main goroutine it ends the run, as its return

@@ -561,7 +561,7 @@ TEST(sema_misuse)
 /* A released permit goes to the one that waits, not back to the releaser; and a releaser that lets
  * others run then finds that the waiter was first: by chance not always, as another worker may
  * take either, but in two of three cases at the least. */
-enum { HANDOFFS = TEST_SANITIZED ? 1000 : 10000 };
+enum { HANDOFFS = TEST_SLOW ? 1000 : 10000 };
 
 struct handoff {
     weft_sema s;

@@ -19,7 +19,7 @@ static int_chan make(size_t cap)
 
 /* ---- C07: a select fires exactly one case ---- */
 
-enum { DOUBLE = TEST_SANITIZED ? 10000 : 100000 };
+enum { DOUBLE = TEST_SLOW ? 10000 : 100000 };
 
 struct doubles {
     int_chan c[4], all;
@@ -130,7 +130,7 @@ TEST(C09_self_select)
 
 /* ---- C09: SelectStress ---- */
 
-enum { STRESS = TEST_SANITIZED ? 4000 : 100000 };
+enum { STRESS = TEST_SLOW ? 4000 : 100000 };
 
 struct stress {
     int_chan c[4];

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/fatal.h"
+#include "sched/ring.h"
 #include "sched/sanitize.h"
 #include "sched/worker.h"
 
@@ -116,11 +117,21 @@ static uint64_t new_id(struct weft__worker *w)
     return w->next_id++;
 }
 
+/* In pieces that become a few wide stores each: of the whole a compiler makes `rep stos`, which
+ * takes 10 ns to begin. */
+static void record_clear(struct weft__fiber *f)
+{
+    enum { PIECE = 48 };
+    _Static_assert(sizeof *f % PIECE == 0, "no piece goes beyond the record");
+    for (char *p = (char *)f; p < (char *)(f + 1); p += PIECE)
+        __builtin_memset(p, 0, PIECE);
+}
+
 static void record_init(struct weft__fiber *f, const struct weft__spawn *s)
 {
     uint32_t slot = f->slot;
     char *low = f->stack_low;
-    memset(f, 0, sizeof *f);
+    record_clear(f);
     f->slot = slot;
     f->stack_low = low;
     f->entry = s->entry;

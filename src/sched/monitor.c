@@ -48,6 +48,7 @@
 #include <unistd.h>
 
 #include "base/fatal.h"
+#include "sched/ring.h"
 #include "sched/simulate.h"
 #include "sched/worker.h"
 

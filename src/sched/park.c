@@ -23,35 +23,41 @@
 
 #include "base/fatal.h"
 #include "base/futex.h"
+#include "sched/ring.h"
 #include "sched/sanitize.h"
 #include "sched/simulate.h"
 #include "sched/worker.h"
 
-static void set_state(struct weft__fiber *f, enum weft__state s)
+static inline void set_state(struct weft__fiber *f, enum weft__state s)
 {
     at_store_rlx(&f->state, (uint32_t)s); /* [mo:alone: for dumps] */
 }
 
-/* Puts a runnable fiber where this mach's worker will find it soonest; without a worker, into the
- * global queue. */
-static void enqueue(struct weft__mach *m, struct weft__fiber *f, bool hand_off)
+/* Without a worker: into the global queue, or with what a poll gathers. */
+static __attribute__((noinline)) void enqueue_outside(struct weft__mach *m, struct weft__fiber *f)
+{
+    if (m && m->polling) {
+        f->next = NULL;
+        *m->gathered_tail = f;
+        m->gathered_tail = &f->next;
+        return;
+    }
+    bool held = weft__hold(); /* f may run, end, and be the last of its run, while we wake */
+    weft__global_push(f);
+    at_fence();
+    if (held) {
+        weft__wake_for_surplus();
+        weft__release();
+    }
+}
+
+/* Puts a runnable fiber where this mach's worker will find it soonest. */
+static inline void enqueue(struct weft__mach *m, struct weft__fiber *f, bool hand_off)
 {
     struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
     set_state(f, WEFT__RUNNABLE);
-    if (!w) {
-        if (m && m->polling) {
-            f->next = NULL;
-            *m->gathered_tail = f;
-            m->gathered_tail = &f->next;
-            return;
-        }
-        bool held = weft__hold(); /* f may run, end, and be the last of its run, while we wake */
-        weft__global_push(f);
-        at_fence();
-        if (held) {
-            weft__wake_for_surplus();
-            weft__release();
-        }
+    if (__builtin_expect(!w, 0)) {
+        enqueue_outside(m, f);
         return;
     }
     if (hand_off) {
@@ -103,15 +109,22 @@ void weft__commit_unlock(struct weft__fiber *f, void *lock)
     weft__unlock(lock);
 }
 
-static void commit_park(struct weft__mach *m, struct weft__fiber *f, bool hard)
+static inline void run_commit(struct weft__fiber *f, weft__commit_fn commit, void *arg)
+{
+    if (commit == weft__commit_unlock)
+        weft__unlock(arg);
+    else if (commit)
+        commit(f, arg);
+}
+
+static inline void commit_park(struct weft__mach *m, struct weft__fiber *f, bool hard)
 {
     uint32_t run = WEFT__WAKE_RUN;
     weft__commit_fn commit = m->commit;
     void *arg = m->commit_arg;
     if (hard) {
         at_or(&f->wake, WEFT__WAKE_WAIT_HARD);
-        if (commit)
-            commit(f, arg);
+        run_commit(f, commit, arg);
         check_all_released();
         return;
     }
@@ -121,8 +134,7 @@ static void commit_park(struct weft__mach *m, struct weft__fiber *f, bool hard)
     bool waits = at_cas(&f->wake, &run, WEFT__WAKE_WAIT);
     if (!waits) /* the interrupt bit stands: do not wait */
         f->wake_result = WEFT__INTERRUPTED;
-    if (commit)
-        commit(f, arg);
+    run_commit(f, commit, arg);
     at_store_rel(&m->committing, NULL); /* [mo:committing] */
     check_all_released();
     if (!waits)
@@ -141,34 +153,40 @@ static void await_commit(const struct weft__fiber *f)
     }
 }
 
-void weft__after_switch(struct weft__mach *m)
+/* What the leaver's kind of leaving asks for besides a park or a yield. */
+static __attribute__((noinline)) void after_rare(
+    struct weft__mach *m, struct weft__fiber *f, enum weft__op op)
 {
-    struct weft__fiber *f = m->op_fiber;
-    enum weft__op op = m->op;
-    m->op = WEFT__OP_NONE;
-    switch (op) {
-    case WEFT__OP_NONE:
-        break;
-    case WEFT__OP_PARK:
-    case WEFT__OP_PARK_HARD:
-        commit_park(m, f, op == WEFT__OP_PARK_HARD);
-        break;
-    case WEFT__OP_YIELD:
-        enqueue(m, f, false);
-        break;
-    case WEFT__OP_GLOBAL:
+    if (op == WEFT__OP_GLOBAL) {
         set_state(f, WEFT__RUNNABLE);
         weft__global_push(f);
         at_fence();
         weft__wake_for_surplus();
-        break;
-    case WEFT__OP_EXIT: {
+    } else if (op == WEFT__OP_EXIT) {
         struct weft__worker *w = weft__mach_worker(m);
         weft__sanitize_end(f);
         weft__stack_free(w ? &w->stacks : NULL, f);
-        break;
     }
-    }
+}
+
+static inline void after_switch(struct weft__mach *m)
+{
+    struct weft__fiber *f = m->op_fiber;
+    enum weft__op op = m->op;
+    m->op = WEFT__OP_NONE;
+    if (op == WEFT__OP_PARK)
+        commit_park(m, f, false);
+    else if (op == WEFT__OP_YIELD)
+        enqueue(m, f, false);
+    else if (op == WEFT__OP_PARK_HARD)
+        commit_park(m, f, true);
+    else
+        after_rare(m, f, op);
+}
+
+void weft__after_switch(struct weft__mach *m)
+{
+    after_switch(m);
 }
 
 void weft__switch_to(struct weft__mach *m, struct weft__fiber *from, struct weft__fiber *to)
@@ -189,13 +207,13 @@ void weft__switch_to(struct weft__mach *m, struct weft__fiber *from, struct weft
         m->eh_at[0] = from->eh_globals[0];
         m->eh_at[1] = from->eh_globals[1];
     }
-    weft__after_switch(m);
+    after_switch(m);
 }
 
 /* The idle stack is to look, since a timer is due or this is the 61st pick. That pick is left for
  * look_local to count: whoever counts it must make it, or the global queue, and the ring behind the
  * hand-off slot, starve. */
-static bool look_is_due(struct weft__worker *w)
+static inline bool look_is_due(struct weft__worker *w)
 {
     return (weft__turns(w) + 1) % WEFT__POLL_TURNS == 0 ||
            at_load_rlx(&w->heap.next_ns) <=
@@ -203,7 +221,7 @@ static bool look_is_due(struct weft__worker *w)
 }
 
 /* The next fiber without the idle stack's help, or NULL. */
-static struct weft__fiber *pick(struct weft__worker *w)
+static inline struct weft__fiber *pick(struct weft__worker *w)
 {
     weft__turn(w);
     struct weft__fiber *f = at_load(&w->next);
@@ -218,7 +236,7 @@ static struct weft__fiber *pick(struct weft__worker *w)
     return f;
 }
 
-static void leave(struct weft__mach *m, struct weft__fiber *f, enum weft__op op)
+static inline void leave(struct weft__mach *m, struct weft__fiber *f, enum weft__op op)
 {
     struct weft__worker *w = weft__mach_worker(m);
     struct weft__fiber *to = w && !look_is_due(w) ? pick(w) : NULL;

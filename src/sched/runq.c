@@ -1,38 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * runq.c - a worker's ring and the global queue.
- *
- * The ring is a bounded single-producer multi-consumer queue. head and tail are free-running 32-bit
- * counts; slot = count % 256. The owner alone writes tail; owner and thieves advance head by CAS, a
- * thief by half of what is there at once.
- *
- *      head                tail
- *       v                   v
- *   ... [f][f][f][f][f][f]  .  .      pop: CAS head+1
- *                                     push: slot[tail]=f, then tail+1  [mo:ring]
- *
- * R1  tail - head <= 256, and slots in [head, tail) hold fibers made visible by the release store
- *     of tail.
- * R2  A thief copies slots before its CAS of head; if the CAS fails it throws the copies away, so a
- *     slot reused meanwhile is never run.
- *
- * Progress: push wait-free unless full; pop and steal lock-free. Overflow moves half to the global
- * queue, under its lock.
+ * runq.c - the rest of a worker's ring (ring.h): its overflow and stealing; and the global queue.
  */
 #include "base/fatal.h"
-#include "sched/worker.h"
+#include "sched/ring.h"
 
-bool weft__ring_empty(struct weft__worker *w)
-{
-    return at_load(&w->head) == at_load(&w->tail);
-}
-
-bool weft__ring_full(struct weft__worker *w)
-{
-    return at_load(&w->tail) - at_load(&w->head) >= w->relief;
-}
-
-static bool overflow(struct weft__worker *w, struct weft__fiber *f, uint32_t head)
+bool weft__ring_overflow(struct weft__worker *w, struct weft__fiber *f, uint32_t head)
 {
     struct weft__fiber *batch[WEFT__RING / 2 + 1];
     uint32_t n = WEFT__RING / 2;
@@ -48,35 +21,6 @@ static bool overflow(struct weft__worker *w, struct weft__fiber *f, uint32_t hea
     weft__global_push_locked(batch[0], &f->next, n + 1);
     weft__unlock(&weft__sched.lock);
     return true;
-}
-
-void weft__ring_push(struct weft__worker *w, struct weft__fiber *f)
-{
-    uint32_t tail = at_load_rlx(&w->tail); /* [mo:alone: only the owner writes it] */
-    for (;;) {
-        uint32_t head = at_load_acq(&w->head); /* [mo:ring] */
-        if (tail - head < WEFT__RING) {
-            at_store_rlx(&w->ring[tail % WEFT__RING], f); /* [mo:ring] published by tail */
-            at_store_rel(&w->tail, tail + 1);             /* [mo:ring] */
-            return;
-        }
-        if (overflow(w, f, head))
-            return;
-    }
-}
-
-struct weft__fiber *weft__ring_pop(struct weft__worker *w)
-{
-    uint32_t head = at_load_acq(&w->head); /* [mo:ring] */
-    for (;;) {
-        uint32_t tail = at_load_rlx(&w->tail); /* [mo:alone: only the owner writes it] */
-        if (head == tail)
-            return NULL;
-        struct weft__fiber *f =
-            at_load_rlx(&w->ring[head % WEFT__RING]); /* [mo:alone: the owner wrote it] */
-        if (at_cas(&w->head, &head, head + 1))
-            return f;
-    }
 }
 
 static uint32_t grab(struct weft__worker *victim, struct weft__fiber **out)

@@ -29,6 +29,7 @@
  * Memory is allocated here inside the runtime, against A1 of alloc.h: no monitor stops a fiber
  * here that might hold the allocator's lock.
  */
+#include "sched/ring.h"
 #include "sched/simulate.h"
 
 #include <errno.h>

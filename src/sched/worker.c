@@ -24,6 +24,7 @@
 #include <stdlib.h>
 
 #include "base/fatal.h"
+#include "sched/ring.h"
 #include "sched/worker.h"
 
 enum {

@@ -198,14 +198,9 @@ static inline uint32_t weft__turn(struct weft__worker *w)
     return n;
 }
 
-/* runq.c */
-void weft__ring_push(
-    struct weft__worker *w, struct weft__fiber *f); /* overflows half into the global queue */
-struct weft__fiber *weft__ring_pop(struct weft__worker *w);
+/* runq.c; the owner's part of the ring is in ring.h */
 struct weft__fiber *weft__ring_steal(
     struct weft__worker *thief, struct weft__worker *victim, bool take_next);
-bool weft__ring_empty(struct weft__worker *w);
-bool weft__ring_full(struct weft__worker *w); /* by its owner */
 void weft__global_push_locked(
     struct weft__fiber *first, struct weft__fiber **last_next, unsigned n);
 void weft__global_push(struct weft__fiber *f);

@@ -20,7 +20,7 @@ import time
 from castserver import SECRET
 from tap import Failed
 
-LIMIT_S = 20
+LIMIT_S = 60
 
 
 def jwt(**claims):

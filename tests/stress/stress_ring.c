@@ -11,6 +11,7 @@
  */
 #include <pthread.h>
 
+#include "sched/ring.h"
 #include "sched/worker.h"
 #include "test.h"
 

@@ -13,7 +13,7 @@ const { Centrifuge } = require('centrifuge');
 
 const [, , host, apiKey, secret, ...wanted] = process.argv;
 const url = `ws://${host}/connection/websocket`;
-const LIMIT_MS = 8000;
+const LIMIT_MS = 60000;    // a busy machine has its time
 
 function jwt(claims) {
   const part = (o) => Buffer.from(JSON.stringify(o)).toString('base64url');

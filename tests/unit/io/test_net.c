@@ -74,9 +74,9 @@ static int client(void *p)
 static int echo_app(void *arg)
 {
     const char *network = arg;
-    char address[128];
-    int ln = strcmp(network, "unix") == 0 ? weft_listen("unix", "@weft-test-net")
-                                          : weft_listen(network, "127.0.0.1:0");
+    char address[128], own[64];
+    snprintf(own, sizeof own, "@weft-test-net-%d", (int)getpid());
+    int ln = weft_listen(network, strcmp(network, "unix") == 0 ? own : "127.0.0.1:0");
     CHECK_MSG(ln >= 0, "listen: %d", ln);
     CHECK(weft_local_addr(ln, address, sizeof address) > 0);
     WEFT_SCOPE(server);

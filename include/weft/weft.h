@@ -29,6 +29,7 @@
 #include <weft/scope.h>
 #include <weft/select.h>
 #include <weft/sema.h>
+#include <weft/signal.h>
 #include <weft/timer.h>
 #include <weft/version.h>
 #include <weft/waitgroup.h>

@@ -15,19 +15,20 @@
  *
  *   - Sending never waits: a signal for which the channel has no room, and no receiver waits, is
  *     lost to that channel. So give it room: 1 is enough where one signal is as good as many.
- *   - A signal that nobody is notified of keeps the disposition that it has. The first notify puts a
- *     handler there, the last stop puts back what was there before (unless the program has replaced
- *     the handler meanwhile: then it is left alone).
+ *   - A signal that nobody is notified of keeps the disposition that it has. The first notify puts
+ *     a handler there, the last stop puts back what was there before (unless the program has
+ *     replaced the handler meanwhile: then it is left alone).
  *   - A handler that was there before is called as well, so a host program's own goes on working.
  *     Only the dump of SIGQUIT (weft/debug.h) is not made while somebody is notified of SIGQUIT.
- *   - An ignored signal is ignored no longer while somebody is notified of it. A program that should
- *     honour `nohup` asks weft_signal_ignored first.
+ *   - An ignored signal is ignored no longer while somebody is notified of it. A program that
+ *     should honour `nohup` asks weft_signal_ignored first.
  *   - A signal that is blocked in every thread arrives nowhere. A child process inherits none of
  *     this (weft/process.h; exec forgets handlers).
  *
  * Refused: SIGKILL and SIGSTOP, which nobody can catch; SIGSEGV, SIGBUS, SIGFPE and SIGILL, which
- * tell of an instruction that cannot go on; SIGURG, by which the runtime asks a thread for its stack
- * and preempts; and the preempt_signal of a run. The reason is with the error (weft_error_take).
+ * tell of an instruction that cannot go on; SIGURG, by which the runtime asks a thread for its
+ * stack and preempts; and the preempt_signal of a run. The reason is with the error
+ * (weft_error_take).
  *
  * Works with and without a runtime, before, between and after runs of it. Everything here may be
  * called by any fiber or plain thread, several at once.

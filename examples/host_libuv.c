@@ -2,10 +2,10 @@
 /*
  * host_libuv.c - a library that uses fibers, in a host program whose main loop is libuv's.
  *
- * The first half is the library: `words_count` starts fibers and returns at once; its callback comes
- * later, on the thread of the host's loop, as callers of such libraries expect. The second half is
- * the host: it gives the library's descriptor and step function to its loop (the same three lines
- * do it in GLib, libevent or a bare poll), and has timers of its own.
+ * The first half is the library: `words_count` starts fibers and returns at once; its callback
+ * comes later, on the thread of the host's loop, as callers of such libraries expect. The second
+ * half is the host: it gives the library's descriptor and step function to its loop (the same three
+ * lines do it in GLib, libevent or a bare poll), and has timers of its own.
  *
  *      host's thread (libuv)                 weft's threads
  *      words_count ── weft_go ─────────────> count: a fiber for each text, and their sum

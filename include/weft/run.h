@@ -96,8 +96,8 @@ WEFT_API int weft_main(int (*app)(void *), void *arg);
  * Returns 0: the runtime runs.
  *   -EBUSY weft_run runs it: use that one, and call no weft_stop; -ESHUTDOWN called on a fiber of
  *   one that is just ending; else as weft_run, and then nothing was started.
- * Blocks:    the thread, until the first fiber has run: about a millisecond; while another thread is
- *            in weft_stop, until that has ended.
+ * Blocks:    the thread, until the first fiber has run: about a millisecond; while another thread
+ *            is in weft_stop, until that has ended.
  * Callable:  any fiber or plain thread.
  * Order:     everything before the call happens-before each fiber.
  * Cost:      as weft_run, and a thread; an atomic addition if it runs already.

@@ -24,6 +24,7 @@
 #include <weft/net.h>
 #include <weft/once.h>
 #include <weft/panic.h>
+#include <weft/process.h>
 #include <weft/run.h>
 #include <weft/rwmutex.h>
 #include <weft/scope.h>

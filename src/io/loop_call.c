@@ -3,8 +3,8 @@
  * loop_call.c - from a fiber to the thread of a loop and back (weft_loop_call).
  *
  * The message is a job of offload.h: posted once the fiber is parked, and answered by the loop's
- * thread when the function has returned. It lies in the caller's frame, and so may what the function
- * is given: hence the wait is a hard one, until the answer is there (O2).
+ * thread when the function has returned. It lies in the caller's frame, and so may what the
+ * function is given: hence the wait is a hard one, until the answer is there (O2).
  *
  * Concurrency: any number of fibers and threads, one loop or several.
  */

@@ -110,15 +110,25 @@ static void record_reset_locked(struct weft__fd *r)
     unwatch_locked(r);
 }
 
-void weft__fd_new_socket(int fd)
+static void is_new(int fd, enum weft__fd_kind kind)
 {
     struct weft__fd *r = weft__fd_get(fd);
     if (!r)
         return;
     weft__lock(&r->lock, WEFT__RANK_FD);
     record_reset_locked(r);
-    r->kind = WEFT__FD_SOCKET;
+    r->kind = (uint8_t)kind;
     weft__unlock(&r->lock);
+}
+
+void weft__fd_new_socket(int fd)
+{
+    is_new(fd, WEFT__FD_SOCKET);
+}
+
+void weft__fd_new(int fd)
+{
+    is_new(fd, WEFT__FD_UNKNOWN);
 }
 
 bool weft__fd_hung_up(int fd)
@@ -210,6 +220,17 @@ static int wake_dir_locked(struct weft__fd *r, enum weft__dir d, int result)
         n++;
     }
     return n;
+}
+
+void weft__fd_rouse(int fd, enum weft__dir dir)
+{
+    struct weft__fd *r = weft__fd_get(fd);
+    if (!r)
+        return;
+    weft__lock(&r->lock, WEFT__RANK_FD);
+    wake_dir_locked(r, dir, 0);
+    r->ready[dir] = true;
+    weft__unlock(&r->lock);
 }
 
 static int deliver(uint64_t token, uint32_t events)

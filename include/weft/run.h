@@ -16,7 +16,8 @@
  * Each option can be overridden from the environment, so that a deployed program can be tried with
  * other numbers: WEFT_WORKERS, WEFT_MAX_FIBERS, WEFT_MAX_THREADS, WEFT_STACK_BYTES, WEFT_DRAIN
  * (such as "2s", "500ms"), WEFT_PREEMPT (0 or 1). Sizes take K, M and G. A value that cannot be
- * read is an error (-EINVAL, and a sentence to the log), never silently ignored.
+ * read is an error (-EINVAL, and a sentence to the log), never silently ignored. docs/options.md
+ * has all options and variables.
  */
 #ifndef WEFT_RUN_H
 #define WEFT_RUN_H
@@ -91,7 +92,8 @@ WEFT_API int weft_main(int (*app)(void *), void *arg);
  *
  * Starts are counted: whoever started calls weft_stop once, and the last one ends the runtime. So
  * several libraries share one without knowing of each other. Its threads block all signals but
- * those of faults and the runtime's own: the host's are for the host's threads.
+ * those of faults and the runtime's own: the host's are for the host's threads. (So raise(3) on a
+ * fiber raises nothing there; kill(2) does.)
  *
  * Returns 0: the runtime runs.
  *   -EBUSY weft_run runs it: use that one, and call no weft_stop; -ESHUTDOWN called on a fiber of

@@ -211,8 +211,10 @@ static void processes(void)
         .size = sizeof o, .stdin_fd = WEFT_STDIO_PIPE, .stdout_fd = WEFT_STDIO_PIPE};
     CHECK_EQ(weft_chan_new(sizeof(int), 1, &c), 0);
     CHECK_EQ(weft_signal_notify(c, WEFT_SIGNALS(SIGUSR1, SIGUSR2)), 0);
+#ifndef WEFT_TSAN_FIBERS /* which keeps signals from a thread that sits in a futex of ours */
     kill(getpid(), SIGUSR1);
     CHECK_EQ(weft_chan_recv(c, NULL), 1);
+#endif
     CHECK_EQ(weft_process_start(argv, &o, &p), 0);
     CHECK_EQ(weft_close(weft_process_pipe(p, 0)), 0);
     CHECK_EQ(weft_process_wait(p, NULL), 0);

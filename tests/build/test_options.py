@@ -17,7 +17,7 @@ CODE = {
     ("weft_run_opts", "stack_bytes"): ("src/sched/runtime.c", r"DEFAULT_STACK = ([^,}]+)"),
     ("weft_run_opts", "drain_ns"): ("src/sched/runtime.c", r"default_drain_ns = (\d+)"),
     ("weft_listen_opts", "backlog"): ("src/io/socket.c", r"DEFAULT_BACKLOG = ([^,}]+)"),
-    ("weft_process_opts", "grace_ns"): ("src/io/process.c", r"default_grace_ns = (\d+)"),
+    ("weft_process_opts", "grace_ns"): ("src/io/children.c", r"default_grace_ns = (\d+)"),
     ("weft_loop_opts", "batch"): ("src/io/loop.c", r"o\.batch \? o\.batch : (\d+)"),
     ("weft_loop_listen_opts", "backlog"): ("src/io/loop_listen.c", r"o->backlog : (\d+)"),
     ("weft_http_serve_opts", "read_header_timeout_ns"): ("src/net/http_server.c", r"o->read_header_timeout_ns, ([^)]+)"),

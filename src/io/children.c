@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * process.c - child processes (weft/process.h): their pipes, their end, their context.
+ * children.c - child processes (weft/process.h): their pipes, their end, their context.
  *
  *      weft_process ── pidfd in the poller ── who waits: weft_process_wait, weft_process_free
  *           │ refs: the user's, and the after function's

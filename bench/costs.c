@@ -307,6 +307,14 @@ static void clock_read(int n)
         (void)weft_now();
 }
 
+static void statistics_read(int n)
+{
+    for (int i = 0; i < n; i++) {
+        weft_stats now = {.size = sizeof now};
+        weft_stats_read(&now);
+    }
+}
+
 static void write_and_read(int n)
 {
     char byte = 'x';
@@ -407,6 +415,7 @@ static void measure_time(void)
     measure("block with a time limit", time_limit, 1);
     measure("context check", context_check, 1);
     measure("clock", clock_read, 1);
+    measure("statistics read", statistics_read, 1);
     measure("blocking begin, end", annotated, 1);
 }
 

@@ -21,7 +21,8 @@
  * What a program must know before it starts:
  *
  *   fork            the child of a fork has the calling fiber's thread and no workers: it may call
- *                   exec or _exit, and nothing of the interface.
+ *                   exec or _exit, and nothing of the interface. weft/process.h starts programs
+ *                   without copying the address space.
  *   thread-locals   a fiber may move to another thread at any call that parks. Do not hold the
  *                   address of a thread-local variable (errno among them) across such a call.
  *   stacks          a fiber's stack is bounded and guarded. Compile with the flags of weft.pc

@@ -154,8 +154,9 @@ typedef struct weft_stats {
  * Counters are read without stopping anybody: each is right, together they are a moment apart.
  * Blocks:    no.
  * Callable:  any fiber; a plain thread too.
- * Cost:      under a microsecond a worker.
- * Since 0.1. See /metrics.
+ * Cost:      some 500 instructions and two locks, no system call: cheap enough for each second, or
+ *            each millisecond.
+ * Since 0.1. See /metrics, docs/performance.md.
  */
 WEFT_API void weft_stats_read(weft_stats *ret);
 

@@ -375,6 +375,24 @@ struct weft_loop_msg {
 WEFT_API void weft_loop_post(weft_loop *loop, weft_loop_msg *msg);
 
 /**
+ * weft_loop_call - run a function on the loop's thread, and wait for what it returns.
+ * @loop: loop; must not be freed meanwhile. Somebody must turn it, or this never returns.
+ * @fn:   called by the loop among its messages; may not wait.
+ * @arg:  passed on to it.
+ *
+ * For fibers that want something of a host program whose loop, windows or interpreter belong to
+ * one thread.
+ *
+ * Returns what fn returned.
+ * Blocks:    parks the fiber, and is not a cancellation point: arg may lie in the caller's frame.
+ * Callable:  any fiber; a plain thread too, but never the loop's own.
+ * Order:     the call happens-before fn, and fn happens-before the return.
+ * Cost:      as weft_loop_post, and a wake-up of the fiber.
+ * Since 0.1. See weft_loop_post, weft_start.
+ */
+WEFT_API int weft_loop_call(weft_loop *loop, int (*fn)(void *), void *arg);
+
+/**
  * weft_loop_post_list - post several messages at the price of one.
  * @loop:  loop.
  * @first: first message, linked by `next` as far as @last; taken, as by weft_loop_post.

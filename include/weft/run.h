@@ -8,12 +8,16 @@
  *
  *     int main(void) { return weft_main(app, NULL); }
  *
+ * A library inside a program that has a main loop of its own starts the runtime beside it instead
+ * (weft_start, weft_stop); docs/design/embedding.md has the whole picture.
+ *
  * One runtime a process at a time. It may be started again after it has ended.
  *
  * Each option can be overridden from the environment, so that a deployed program can be tried with
  * other numbers: WEFT_WORKERS, WEFT_MAX_FIBERS, WEFT_MAX_THREADS, WEFT_STACK_BYTES, WEFT_DRAIN
  * (such as "2s", "500ms"), WEFT_PREEMPT (0 or 1). Sizes take K, M and G. A value that cannot be
- * read is an error (-EINVAL, and a sentence to the log), never silently ignored.
+ * read is an error (-EINVAL, and a sentence to the log), never silently ignored. docs/options.md
+ * has all options and variables.
  */
 #ifndef WEFT_RUN_H
 #define WEFT_RUN_H
@@ -77,6 +81,48 @@ WEFT_API int weft_run(int (*app)(void *), void *arg, const weft_run_opts *opts, 
  * Since 0.1. See weft_run.
  */
 WEFT_API int weft_main(int (*app)(void *), void *arg);
+
+/**
+ * weft_start - start the runtime beside the program, on threads of its own.
+ * @opts: options, or NULL for the defaults; borrowed for the call. Those of the first start count.
+ *
+ * For libraries in a host program: the calling thread stays the host's. Fibers are then started by
+ * weft_go from any thread; they are under the root context, and tell the host what they did by
+ * weft_loop_post or weft_loop_call to a loop that the host turns, or by channels.
+ *
+ * Starts are counted: whoever started calls weft_stop once, and the last one ends the runtime. So
+ * several libraries share one without knowing of each other. Its threads block all signals but
+ * those of faults and the runtime's own: the host's are for the host's threads. (So raise(3) on a
+ * fiber raises nothing there; kill(2) does.)
+ *
+ * Returns 0: the runtime runs.
+ *   -EBUSY weft_run runs it: use that one, and call no weft_stop; -ESHUTDOWN called on a fiber of
+ *   one that is just ending; else as weft_run, and then nothing was started.
+ * Blocks:    the thread, until the first fiber has run: about a millisecond; while another thread
+ *            is in weft_stop, until that has ended.
+ * Callable:  any fiber or plain thread.
+ * Order:     everything before the call happens-before each fiber.
+ * Cost:      as weft_run, and a thread; an atomic addition if it runs already.
+ * Since 0.1. See weft_stop, weft_run, weft_loop_call, examples/host_libuv.c.
+ */
+WEFT_API WEFT_MUST_CHECK int weft_start(const weft_run_opts *opts);
+
+/**
+ * weft_stop - give up what weft_start gave; the last one ends the runtime.
+ *
+ * Ends it as the return of weft_run's function does: the root context is cancelled, and the fibers
+ * drain within drain_ns.
+ *
+ * Returns 0.
+ *   -ETIMEDOUT it has ended, and fibers were left over; -EINVAL nothing was started; -EDEADLK on a
+ *   fiber, which cannot wait for its own end: it is not given up.
+ * Blocks:    the thread, until the runtime has ended, if it was the last. A host's loop does not
+ *            turn meanwhile: fibers that wait in weft_loop_call for it hold the end up.
+ * Callable:  a plain thread; a fiber, if another start is left.
+ * Order:     the end of each fiber happens-before the return.
+ * Since 0.1. See weft_start.
+ */
+WEFT_API int weft_stop(void);
 
 /**
  * weft_running - is there a runtime at present?

@@ -21,6 +21,7 @@
  *
  *     weft_go_copy(&s, fn, value)            starts fn with its own copy of a value (the copy's
  *                                            address is fn's argument)
+ *     WEFT_SIGNALS(SIGINT, SIGTERM)          the list and the length that weft/signal.h asks for
  *     WEFT_TRY { ... } WEFT_RECOVER(p) { ... }
  *                                            if the first block panics, the second runs; p is the
  *                                            panic, lent to it
@@ -103,6 +104,10 @@ static inline void weft_group_cleanup_(weft_group *g)
 
 /* WEFT_WITH(name, ctx): the rest of the block runs under ctx. */
 #define WEFT_WITH(c, ctx) WEFT_BLOCK_(c, weft_ctx_enter(&WEFT_CAT_(c, _block_), (ctx)))
+
+/* WEFT_SIGNALS(SIGINT, SIGTERM, ...): two arguments, the list and its length (weft/signal.h). */
+#define WEFT_SIGNALS(...)                                                                          \
+    (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int)
 
 /* WEFT_DEFER(fn, arg): fn(arg) when the block is left; fn is void (*)(void *). */
 #define WEFT_DEFER(fn, arg) WEFT_DEFER_(WEFT_CAT_(weft_defer_, __COUNTER__), fn, arg)

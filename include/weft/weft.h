@@ -24,11 +24,13 @@
 #include <weft/net.h>
 #include <weft/once.h>
 #include <weft/panic.h>
+#include <weft/process.h>
 #include <weft/run.h>
 #include <weft/rwmutex.h>
 #include <weft/scope.h>
 #include <weft/select.h>
 #include <weft/sema.h>
+#include <weft/signal.h>
 #include <weft/timer.h>
 #include <weft/version.h>
 #include <weft/waitgroup.h>

@@ -6,4 +6,6 @@
 #include <stddef.h>
 
 void (*weft__dump_hook)(int fd);
+bool (*weft__signal_noted_hook)(int number);
+void (*weft__quit_handler)(int number);
 void (*weft__give_up_hook)(const char *what, const char *text);

@@ -7,6 +7,7 @@
  */
 #ifndef WEFT_BASE_HOOKS_H
 #define WEFT_BASE_HOOKS_H
+#include <stdbool.h>
 
 /** io: sets the poller. */
 void weft__io_init(void);
@@ -15,6 +16,11 @@ void weft__diag_init(void);
 
 /** diag: every fiber with its stack to fd. Async-signal-safe. */
 extern void (*weft__dump_hook)(int fd);
+
+/** io: whether weft_signal_notify has this signal; a run cannot have it for preemption then. */
+extern bool (*weft__signal_noted_hook)(int number);
+/** diag: the handler of SIGQUIT that asks for a dump, once it is installed. */
+extern void (*weft__quit_handler)(int number);
 
 /** The simulator: the process is about to end for this ("panic", "misuse") and that. Does not
  * return on a fiber that it runs; NULL but while it runs. */

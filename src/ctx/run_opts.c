@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hooks.h"
 #include "base/log.h"
 
 /* A number and a suffix, of which *ret_factor is the value. */
@@ -88,6 +89,12 @@ int weft__options_read(const weft_run_opts *opts, struct weft__sched_opts *ret)
     }
     if (o->drain_ns < 0 || o->preempt_signal < 0 || o->preempt_signal > SIGRTMAX) {
         weft__log(WEFT_LOG_ERROR, "weft_run: drain_ns or preempt_signal makes no sense");
+        return -EINVAL;
+    }
+    int preempt = o->preempt_signal ? o->preempt_signal : SIGURG;
+    if (weft__signal_noted_hook && weft__signal_noted_hook(preempt)) {
+        weft__log(WEFT_LOG_ERROR,
+            "weft_run: preempt_signal %d goes to a channel (weft_signal_notify)", preempt);
         return -EINVAL;
     }
     *ret = (struct weft__sched_opts){.workers = o->workers,

@@ -121,6 +121,7 @@ static int quit_install_locked(void)
         quit_fd = -1;
         return rc;
     }
+    weft__quit_handler = on_quit;
     sigemptyset(&sa.sa_mask);
     sigaction(SIGQUIT, &sa, NULL);
     return 0;

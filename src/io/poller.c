@@ -21,7 +21,7 @@
 #include "base/hooks.h"
 #include "ctx/context.h"
 #include "io/seam.h"
-#include "sched/sched.h"
+#include "sched/worker.h"
 
 enum { PER_CHUNK = 1024, CHUNKS = 4096, EVENTS = 128, MAX_WAIT = 8 };
 #define WAKE_TOKEN UINT64_MAX
@@ -110,15 +110,25 @@ static void record_reset_locked(struct weft__fd *r)
     unwatch_locked(r);
 }
 
-void weft__fd_new_socket(int fd)
+static void is_new(int fd, enum weft__fd_kind kind)
 {
     struct weft__fd *r = weft__fd_get(fd);
     if (!r)
         return;
     weft__lock(&r->lock, WEFT__RANK_FD);
     record_reset_locked(r);
-    r->kind = WEFT__FD_SOCKET;
+    r->kind = (uint8_t)kind;
     weft__unlock(&r->lock);
+}
+
+void weft__fd_new_socket(int fd)
+{
+    is_new(fd, WEFT__FD_SOCKET);
+}
+
+void weft__fd_new(int fd)
+{
+    is_new(fd, WEFT__FD_UNKNOWN);
 }
 
 bool weft__fd_hung_up(int fd)
@@ -212,6 +222,17 @@ static int wake_dir_locked(struct weft__fd *r, enum weft__dir d, int result)
     return n;
 }
 
+void weft__fd_rouse(int fd, enum weft__dir dir)
+{
+    struct weft__fd *r = weft__fd_get(fd);
+    if (!r)
+        return;
+    weft__lock(&r->lock, WEFT__RANK_FD);
+    wake_dir_locked(r, dir, 0);
+    r->ready[dir] = true;
+    weft__unlock(&r->lock);
+}
+
 static int deliver(uint64_t token, uint32_t events)
 {
     struct weft__fd *r = weft__fd_get((int)(token & UINT32_MAX));
@@ -255,28 +276,41 @@ static long wait_events(struct epoll_event *ev, int64_t timeout_ns)
     return rc;
 }
 
+static void poller_wake(void)
+{
+    uint64_t one = 1;
+    if (at_xchg(&wake_pending, 1) == 0)
+        weft__sys_write(wake_fd, &one, sizeof one);
+}
+
+/* A busy worker that looks by the way (not in the poller's role) has taken a wake out of the
+ * instance. Who sleeps in the role was meant: it gets another. If nobody has the role, whoever
+ * takes it looks for what wakes tell of before it sleeps (sleep_as_poller). */
+static void pass_on_wake(void)
+{
+    if (!weft__mach_self()->polling && at_load(&weft__sched.poller))
+        poller_wake();
+}
+
 static int poller_wait(int64_t timeout_ns)
 {
     struct epoll_event ev[EVENTS];
     int made_ready = 0;
+    bool woken = false;
     long n = wait_events(ev, timeout_ns);
     for (long i = 0; i < n; i++) {
         if (ev[i].data.u64 == WAKE_TOKEN) {
             /* Never read: each write is an edge of its own, and a read after the store would
              * swallow the write of a wake between the two, with wake_pending set for good. */
             at_store(&wake_pending, 0);
+            woken = true;
             continue;
         }
         made_ready += deliver(ev[i].data.u64, ev[i].events);
     }
+    if (woken)
+        pass_on_wake();
     return made_ready;
-}
-
-static void poller_wake(void)
-{
-    uint64_t one = 1;
-    if (at_xchg(&wake_pending, 1) == 0)
-        weft__sys_write(wake_fd, &one, sizeof one);
 }
 
 static unsigned poller_waiters(void)

@@ -73,6 +73,8 @@ struct weft__fd *weft__fd_get(int fd);
 int weft__fd_kind(int fd, struct weft__fd *r);
 /** Says that fd is new: a socket just made by us, non-blocking. */
 void weft__fd_new_socket(int fd);
+/** Says that fd is new, and nothing of its kind. */
+void weft__fd_new(int fd);
 
 /** Waits until any of n (<= 8) descriptors may be ready or deadline_ns (-1: none) passes. Returns
  *  the index of one that woke it (try the call again: it may still say EAGAIN), -EBADF closed
@@ -80,6 +82,9 @@ void weft__fd_new_socket(int fd);
  *  does not take it. */
 int weft__fd_wait_any(const struct weft__fd_wait *w, unsigned n, int64_t deadline_ns, void *caller);
 int weft__fd_wait(int fd, enum weft__dir dir, void *caller);
+/** Wakes all who wait, and the next one to come: for what has one edge only and several who want it
+ *  (a process's end), by whoever got that edge. */
+void weft__fd_rouse(int fd, enum weft__dir dir);
 
 /** Whether an event has told that the peer ended its side. While it has not, a read that came back
  *  short has emptied the socket, and the next byte or the end will bring a new edge: waiting first

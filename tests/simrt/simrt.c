@@ -1,0 +1,610 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * simrt.c - the explorer: who goes on at each point, schedule after schedule; and what is said when
+ * one fails. simrt.h has the rules, simrt_core.h the parts.
+ *
+ *      driver ── for each schedule: put all back, start thread 0 with body ──> ...
+ *        ^                                                  point: choose, switch
+ *        └────── body has returned, or the schedule has failed <──┘
+ *
+ * Threads switch to each other directly; the driver's stack runs only between schedules.
+ *
+ * X3  Whoever can't go on alone (weft__cpu_pause, sched_yield) is no candidate until somebody else
+ *     has made a step, so spinning takes few steps and ends under every mode. Under PCT it also
+ *     falls behind all others, and so does who made 2000 steps in a row.
+ * X4  Time goes on to the earliest deadline when nobody can; in random and PCT mode now and then
+ *     although somebody can.
+ */
+#include "simrt.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "sched/sanitize.h"
+#include "simrt_core.h"
+
+#undef getenv
+#undef _exit
+#undef abort
+
+#if defined(WEFT__ASAN)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+enum { LATE_ODDS = 256, FAIR_STEPS = 2000, TAIL = 80 };
+static const int64_t start_ns = INT64_C(3600000000000);
+static const int64_t late_ns = 2000000; /* a machine is as slow as that, not slower */
+
+/* ---- chance ---- */
+
+static uint64_t chance(void)
+{
+    uint64_t x = simrt->random;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    simrt->random = x;
+    return x * UINT64_C(0x2545f4914f6cdd1d) >> 16;
+}
+
+/* The next choice of an exhaustive search, which goes through the last one's way again first. */
+static uint32_t search(uint32_t bound, bool costly)
+{
+    if (simrt->depth < simrt->way_length) {
+        struct simrt_choice *c = &simrt->way[simrt->depth++];
+        if (c->bound == 0 && c->taken < bound) /* a replay's */
+            c->bound = bound;
+        if (c->bound != bound && simrt->replaying)
+            simrt_fail("this is not the program that the schedule was written down for");
+        if (c->bound != bound)
+            simrt_fail("the body is not deterministic: %u choices where there were %u", bound,
+                c->bound);
+        return c->taken;
+    }
+    if (simrt->depth == SIMRT_DEPTHS)
+        simrt_fail("more choices than an exhaustive search can hold");
+    simrt->way[simrt->depth++] = (struct simrt_choice){0, bound, costly};
+    simrt->way_length = simrt->depth;
+    return 0;
+}
+
+uint32_t simrt_draw(uint32_t bound, bool costly)
+{
+    if (simrt->o.mode != SIMRT_EXHAUSTIVE)
+        return (uint32_t)(chance() % bound);
+    if (!simrt->window || bound < 2 || (costly && simrt->spent >= simrt->o.preemptions))
+        return 0;
+    uint32_t k = search(bound, costly);
+    simrt->spent += costly && k;
+    return k;
+}
+
+uint32_t simrt_choose(uint32_t bound)
+{
+    return simrt_draw(bound, false);
+}
+
+void simrt_window(bool open)
+{
+    simrt->window = open;
+}
+
+/* ---- switching ---- */
+
+static void arrive(struct simrt_thread *t, void *fake)
+{
+    (void)t;
+    (void)fake;
+#if defined(WEFT__ASAN)
+    __sanitizer_finish_switch_fiber(fake, &simrt->prev->low, &simrt->prev->low_bytes);
+#endif
+}
+
+static void go(struct simrt_thread *from, struct simrt_thread *to)
+{
+    from->tls = weft__tls_thread;
+    weft__tls_thread = to->tls;
+    simrt_rank_swap(from->held, to->held);
+    simrt->prev = from;
+    simrt->cur = to == &simrt->driver ? NULL : to;
+    to->in_a_row = 0;
+#if defined(WEFT__ASAN)
+    __sanitizer_start_switch_fiber(&from->fake, to->low, to->low_bytes);
+#endif
+    weft__arch_switch(&from->sp, to->sp);
+    arrive(from, from->fake);
+}
+
+_Noreturn static void to_driver(void)
+{
+    go(simrt->cur, &simrt->driver);
+    __builtin_unreachable();
+}
+
+void simrt_fail(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(simrt->why, sizeof simrt->why, fmt, ap);
+    va_end(ap);
+    simrt->failed = true;
+    to_driver();
+}
+
+void simrt_die(const char *how, int status)
+{
+    simrt_fail("the library ended the process: %s(%d)", how, status);
+}
+
+/* ---- who goes on ---- */
+
+static bool eligible(const struct simrt_thread *t)
+{
+    return t->state == SIMRT_READY && t->pause_step != simrt->steps;
+}
+
+/* Those who could go on instead of `me`, in the order of their numbers from it on; and those who
+ * only spin, if there are no others. */
+static unsigned candidates(const struct simrt_thread *me, struct simrt_thread **ret)
+{
+    unsigned n = 0, from = (unsigned)(me - simrt->thread);
+    for (int pausing = 0; pausing < 2 && n == 0; pausing++)
+        for (unsigned i = 1; i < simrt->threads; i++) {
+            struct simrt_thread *t = &simrt->thread[(from + i) % simrt->threads];
+            if (pausing ? t->state == SIMRT_READY : eligible(t))
+                ret[n++] = t;
+        }
+    return n;
+}
+
+static struct simrt_thread *by_priority(
+    struct simrt_thread *me, bool can_stay, struct simrt_thread **c, unsigned n)
+{
+    struct simrt_thread *best = can_stay ? me : NULL;
+    for (unsigned i = 0; i < n; i++)
+        if (!best || c[i]->priority > best->priority)
+            best = c[i];
+    return best;
+}
+
+static struct simrt_thread *choose_next(
+    struct simrt_thread *me, bool can_stay, bool spins, struct simrt_thread **c, unsigned n)
+{
+    switch (simrt->o.mode) {
+    case SIMRT_PCT:
+        return by_priority(me, can_stay && !spins, c, n);
+    case SIMRT_EXHAUSTIVE: {
+        if (spins || !simrt->window)
+            return can_stay && !spins ? me : c[0];
+        uint32_t k = simrt_draw(n + can_stay, can_stay);
+        return !can_stay ? c[k] : k == 0 ? me : c[k - 1];
+    }
+    default:
+        return c[chance() % n];
+    }
+}
+
+/* Time goes on to until_ns: whose deadline that is can go on. */
+static void time_goes_on(int64_t until_ns)
+{
+    simrt->now_ns = until_ns > simrt->now_ns ? until_ns : simrt->now_ns;
+    for (unsigned i = 0; i < simrt->threads; i++) {
+        struct simrt_thread *t = &simrt->thread[i];
+        if (t->state == SIMRT_BLOCKED && t->deadline_ns >= 0 && t->deadline_ns <= simrt->now_ns) {
+            t->state = SIMRT_READY;
+            t->timed_out = true;
+        }
+    }
+}
+
+static int64_t earliest_deadline(void)
+{
+    int64_t first = -1;
+    for (unsigned i = 0; i < simrt->threads; i++) {
+        const struct simrt_thread *t = &simrt->thread[i];
+        if (t->state == SIMRT_BLOCKED && t->deadline_ns >= 0 &&
+            (first < 0 || t->deadline_ns < first))
+            first = t->deadline_ns;
+    }
+    return first;
+}
+
+static void everybody_sleeps(void)
+{
+    int64_t until = earliest_deadline();
+    for (unsigned i = 0; i < simrt->threads; i++)
+        if (simrt->thread[i].buffered) { /* they drain by themselves */
+            simrt_drain_all();
+            break;
+        }
+    const char *wrong = simrt_judge(until);
+    if (wrong)
+        simrt_fail("%s", wrong);
+    if (until < 0)
+        simrt_fail("all threads sleep for good");
+    time_goes_on(until);
+}
+
+/* Somebody goes on: me, unless can_stay is false (then this returns once I can again). spins: I
+ * can't go on alone. */
+static void reschedule(bool can_stay, bool spins)
+{
+    struct simrt_thread *me = simrt->cur, *c[SIMRT_THREADS], *to;
+    for (;;) {
+        unsigned n = candidates(me, c);
+        can_stay = can_stay || me->state == SIMRT_READY;
+        if (n == 0 && can_stay)
+            return;
+        if (n > 0) {
+            to = choose_next(me, can_stay, spins, c, n);
+            break;
+        }
+        everybody_sleeps();
+    }
+    if (to != me)
+        go(me, to);
+}
+
+/* ---- points ---- */
+
+static void note(const char *op, const volatile void *p, uint64_t value, const struct simrt_at *at)
+{
+    struct simrt_step *s = &simrt->ring[simrt->steps % SIMRT_RING];
+    *s = (struct simrt_step){at->func, at->text, op, p, value, simrt_fiber_id(weft__tls_thread),
+        simrt->now_ns, at->line, (uint8_t)(simrt->cur - simrt->thread)};
+}
+
+static void tell(const struct simrt_step *s, uint64_t number)
+{
+    fprintf(stderr, "# %7llu %10.6f  %-12s fiber %-3llu %s:%d: %s %s %#llx [%p]\n",
+        (unsigned long long)number, (double)(s->now_ns - start_ns) / 1e9,
+        simrt->thread[s->thread].name, (unsigned long long)s->fiber, s->func, s->line, s->op,
+        s->text, (unsigned long long)s->value, (void *)(uintptr_t)s->p);
+}
+
+/* A step is told when the next one comes: then the value is known that it found. */
+static void tell_if_replaying(void)
+{
+    if (simrt->replaying && simrt->steps)
+        tell(&simrt->ring[simrt->steps % SIMRT_RING], simrt->steps);
+}
+
+static void by_chance(void)
+{
+    if (simrt->o.tso && (chance() & 3) == 0)
+        simrt_drain(&simrt->thread[chance() % simrt->threads], 1);
+    if (chance() % LATE_ODDS == 0) {
+        int64_t until = earliest_deadline();
+        if (until >= 0 && until <= simrt->now_ns + late_ns)
+            time_goes_on(until);
+    }
+}
+
+static void pct_point(struct simrt_thread *me)
+{
+    for (unsigned i = 0; i + 1 < simrt->o.depth; i++)
+        if (simrt->change[i] == simrt->steps)
+            me->priority = --simrt->lowest;
+    if (++me->in_a_row > FAIR_STEPS) {
+        me->priority = --simrt->lowest;
+        me->in_a_row = 0;
+    }
+    if ((chance() & 15) == 0)
+        by_chance();
+}
+
+void simrt_point(const char *op, const volatile void *p, uint64_t value, const struct simrt_at *at)
+{
+    struct simrt_thread *me = simrt->cur;
+    if (simrt->o.mode == SIMRT_RANDOM && (chance() & simrt->mask) == 0) {
+        by_chance();
+        reschedule(true, false);
+    } else if (simrt->o.mode == SIMRT_PCT) {
+        pct_point(me);
+        reschedule(true, false);
+    } else if (simrt->o.mode == SIMRT_EXHAUSTIVE && simrt->window) {
+        reschedule(true, false);
+    }
+    tell_if_replaying();
+    if (++simrt->steps > simrt->o.max_steps)
+        simrt_fail("more than %llu steps", (unsigned long long)simrt->o.max_steps);
+    note(op, p, value, at);
+}
+
+void simrt_pause(void)
+{
+    struct simrt_thread *me = simrt ? simrt->cur : NULL;
+    if (!me || me->pause_step == simrt->steps)
+        return;
+    me->pause_step = simrt->steps;
+    me->priority = --simrt->lowest;
+    reschedule(true, true);
+}
+
+/* ---- sleeping, waking, starting ---- */
+
+bool simrt_sleep(enum simrt_wait wait, const volatile void *on, int64_t deadline_ns)
+{
+    struct simrt_thread *me = simrt->cur;
+    me->state = SIMRT_BLOCKED;
+    me->wait = wait;
+    me->on = on;
+    me->deadline_ns = deadline_ns;
+    me->timed_out = false;
+    me->blocked_since_ns = simrt->now_ns;
+    reschedule(false, false);
+    me->wait = SIMRT_ON_NOTHING;
+    return !me->timed_out;
+}
+
+unsigned simrt_wake(enum simrt_wait wait, const volatile void *on, unsigned most)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < simrt->threads && n < most; i++) {
+        struct simrt_thread *t = &simrt->thread[i];
+        if (t->state == SIMRT_BLOCKED && t->wait == wait && t->on == on) {
+            t->state = SIMRT_READY;
+            n++;
+        }
+    }
+    return n;
+}
+
+static void thread_main(void *arg)
+{
+    struct simrt_thread *t = arg;
+    arrive(t, NULL);
+    t->fn(t->arg);
+    if (t->specific && simrt->key_end) {
+        void *value = t->specific;
+        t->specific = NULL;
+        simrt->key_end(value);
+    }
+    simrt_drain(t, SIMRT_BUFFER);
+    t->state = SIMRT_DONE;
+    simrt_wake(SIMRT_ON_JOIN, t, SIMRT_THREADS);
+    if (t == &simrt->thread[0])
+        to_driver();
+    reschedule(false, false);
+    __builtin_unreachable();
+}
+
+struct simrt_thread *simrt_start(const char *name, void *(*fn)(void *), void *arg)
+{
+    static const char *const names[SIMRT_THREADS] = {"main", "thread 1", "thread 2", "thread 3",
+        "thread 4", "thread 5", "thread 6", "thread 7", "thread 8", "thread 9", "thread 10",
+        "thread 11", "thread 12", "thread 13", "thread 14", "thread 15", "thread 16", "thread 17",
+        "thread 18", "thread 19", "thread 20", "thread 21", "thread 22", "thread 23"};
+    if (simrt->threads == SIMRT_THREADS)
+        simrt_fail("more than %d threads", SIMRT_THREADS);
+    unsigned i = simrt->threads++;
+    struct simrt_thread *t = &simrt->thread[i];
+    char *stack = t->stack;
+    memset(t, 0, sizeof *t);
+    t->stack = stack;
+    t->name = name ? name : names[i];
+    t->state = SIMRT_READY;
+    t->deadline_ns = -1;
+    t->priority = (int)(chance() % 1000000);
+    t->pause_step = UINT64_MAX;
+    t->fn = fn;
+    t->arg = arg;
+    t->low = stack;
+    t->low_bytes = SIMRT_STACK_BYTES;
+    t->sp = weft__arch_stack_init(stack + SIMRT_STACK_BYTES, thread_main, t);
+    return t;
+}
+
+/* ---- schedules ---- */
+
+static void *body_main(void *arg)
+{
+    (void)arg;
+    simrt->body(simrt->arg);
+    return NULL;
+}
+
+static void schedule_begin(uint64_t seed)
+{
+    static const unsigned masks[] = {0, 1, 3, 7, 15, 31, 63, 127};
+    simrt_memory_reset();
+    simrt->threads = 0;
+    simrt->seed = simrt->o.mode == SIMRT_EXHAUSTIVE ? 0 : seed;
+    simrt->random = (simrt->seed + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    simrt->now_ns = start_ns;
+    simrt->steps = 0;
+    simrt->lowest = 0;
+    simrt->depth = simrt->spent = 0;
+    simrt->window = false;
+    simrt->said[0] = '\0';
+    simrt->key_end = NULL;
+    memset(simrt->file, 0, sizeof simrt->file);
+    chance();
+    simrt->mask = masks[chance() % (sizeof masks / sizeof *masks)];
+    for (unsigned i = 0; i < SIMRT_PCT_POINTS; i++)
+        simrt->change[i] = 1 + chance() % (simrt->most_steps ? simrt->most_steps : 1000);
+}
+
+static void run_one(uint64_t seed)
+{
+    struct weft__thread *tls = weft__tls_thread;
+    schedule_begin(seed);
+    struct simrt_thread *main_thread = simrt_start("main", body_main, NULL);
+    go(&simrt->driver, main_thread);
+    weft__tls_thread = tls;
+    simrt->all_steps += simrt->steps;
+}
+
+static void print_name(void)
+{
+    const char *name = simrt->o.name;
+    unsigned long long seed = simrt->seed;
+    if (simrt->o.mode == SIMRT_RANDOM) {
+        fprintf(stderr, "%s@random:%llu", name, seed);
+    } else if (simrt->o.mode == SIMRT_PCT) {
+        fprintf(stderr, "%s@pct:%llu:%llu", name, seed, (unsigned long long)simrt->most_steps);
+    } else {
+        fprintf(stderr, "%s@path:", name);
+        for (unsigned i = 0, zeros = 0; i < simrt->depth; i++) {
+            if (simrt->way[i].taken == 0) {
+                zeros++;
+                continue;
+            }
+            fprintf(stderr, "%u+%u.", zeros, simrt->way[i].taken);
+            zeros = 0;
+        }
+    }
+}
+
+_Noreturn static void report(uint64_t schedules)
+{
+    uint64_t from = simrt->steps > TAIL ? simrt->steps - TAIL + 1 : 1;
+    fprintf(stderr, "# simrt: %s: schedule %llu fails after %llu steps: %s\n", simrt->o.name,
+        (unsigned long long)schedules, (unsigned long long)simrt->steps, simrt->why);
+    if (simrt->said[0])
+        fprintf(stderr, "# the library said: %s\n", simrt->said);
+    if (simrt->replaying)
+        from = simrt->steps;
+    for (uint64_t i = from; i <= simrt->steps; i++)
+        tell(&simrt->ring[i % SIMRT_RING], i);
+    for (unsigned i = 0; i < simrt->threads; i++) {
+        static const char *const states[] = {"none", "ready", "sleeps", "done"};
+        static const char *const waits[] = {"", " in a futex", " in a join", " in epoll",
+            " in a call"};
+        const struct simrt_thread *t = &simrt->thread[i];
+        fprintf(stderr, "# %-12s %s%s\n", t->name, states[t->state],
+            t->state == SIMRT_BLOCKED ? waits[t->wait] : "");
+    }
+    fprintf(stderr, "# again, step by step: WEFT_SIM_REPLAY='");
+    print_name();
+    fprintf(stderr, "'\n");
+    fflush(NULL);
+    _exit(1);
+}
+
+/* On to the next way: the last choice that has another alternative, within the bound. False: there
+ * is none. */
+static bool next_way(void)
+{
+    unsigned spent = 0, n = simrt->way_length;
+    for (unsigned i = 0; i < n; i++)
+        spent += simrt->way[i].costly && simrt->way[i].taken;
+    while (n > 0) {
+        struct simrt_choice *c = &simrt->way[n - 1];
+        unsigned before = spent - (c->costly && c->taken);
+        if (c->taken + 1 < c->bound && before + c->costly <= simrt->o.preemptions) {
+            c->taken++;
+            simrt->way_length = n;
+            return true;
+        }
+        spent = before;
+        n--;
+    }
+    return false;
+}
+
+/* zeros+taken. zeros+taken. ..., as print_name wrote it. */
+static void path_read(const char *text)
+{
+    unsigned zeros, taken;
+    int n;
+    while (sscanf(text, "%u+%u.%n", &zeros, &taken, &n) == 2) {
+        memset(simrt->way + simrt->way_length, 0, zeros * sizeof *simrt->way);
+        simrt->way_length += zeros;
+        simrt->way[simrt->way_length++] = (struct simrt_choice){.taken = taken};
+        text += n;
+    }
+}
+
+/* WEFT_SIM_REPLAY; false: it is not for this program. */
+static bool replay_read(void)
+{
+    const char *text = getenv("WEFT_SIM_REPLAY"), *name = simrt->o.name;
+    size_t n = strlen(name);
+    unsigned long long seed = 0, steps = 0;
+    if (!text || strncmp(text, name, n) != 0 || text[n] != '@')
+        return false;
+    text += n + 1;
+    if (sscanf(text, "random:%llu", &seed) == 1) {
+        simrt->o.mode = SIMRT_RANDOM;
+    } else if (sscanf(text, "pct:%llu:%llu", &seed, &steps) == 2) {
+        simrt->o.mode = SIMRT_PCT;
+        simrt->most_steps = steps;
+    } else {
+        simrt->o.mode = SIMRT_EXHAUSTIVE;
+        path_read(text + strlen("path:"));
+    }
+    simrt->replaying = true;
+    run_one(seed);
+    return true;
+}
+
+static void options_take(const struct simrt_opts *o)
+{
+    simrt->o = *o;
+    if (!simrt->o.depth)
+        simrt->o.depth = 3;
+    if (simrt->o.depth > SIMRT_PCT_POINTS)
+        simrt->o.depth = SIMRT_PCT_POINTS;
+    if (!simrt->o.max_steps)
+        simrt->o.max_steps = 200000;
+    if (!simrt->o.clock_step_ns)
+        simrt->o.clock_step_ns = 7000;
+    const char *seeds = getenv("WEFT_SIM_SEEDS");
+    if (seeds)
+        simrt->o.schedules = strtoull(seeds, NULL, 10);
+}
+
+static struct simrt_result run_seeds(void)
+{
+    struct simrt_result r = {0};
+    const char *text = getenv("WEFT_SEED");
+    uint64_t first = text ? strtoull(text, NULL, 0) : 1;
+    for (; r.schedules < simrt->o.schedules; r.schedules++) {
+        run_one(first + r.schedules);
+        if (simrt->failed)
+            report(r.schedules + 1);
+        if (simrt->steps > simrt->most_steps)
+            simrt->most_steps = simrt->steps;
+    }
+    return r;
+}
+
+static struct simrt_result search_all(void)
+{
+    struct simrt_result r = {0};
+    do {
+        run_one(0);
+        r.schedules++;
+        if (simrt->failed)
+            report(r.schedules);
+        if (simrt->o.schedules && r.schedules == simrt->o.schedules)
+            return r;
+    } while (next_way());
+    r.complete = true;
+    return r;
+}
+
+struct simrt_result simrt_explore(
+    void (*body)(void *arg), void *arg, const struct simrt_opts *opts)
+{
+    struct simrt_result r;
+    if (!simrt)
+        simrt_memory_init();
+    options_take(opts);
+    simrt->body = body;
+    simrt->arg = arg;
+    simrt->way_length = 0;
+    simrt->all_steps = simrt->most_steps = 0;
+    if (replay_read()) {
+        if (simrt->failed)
+            report(1);
+        r = (struct simrt_result){.schedules = 1};
+    } else {
+        r = simrt->o.mode == SIMRT_EXHAUSTIVE ? search_all() : run_seeds();
+    }
+    r.steps = simrt->all_steps;
+    printf("# %s: %llu schedules, %llu steps%s\n", simrt->o.name, (unsigned long long)r.schedules,
+        (unsigned long long)r.steps, r.complete ? ", complete" : "");
+    return r;
+}

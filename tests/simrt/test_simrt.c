@@ -1,55 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_simrt.c - whole runtimes under the explorer: several workers, their monitor and spawner,
- * plain threads; each program with a known answer, in many schedules.
- *
- * What each is after stands above it. All check that every fiber has run and that weft_run comes
- * back; the explorer adds what simrt.h says (nobody sleeps while there is work).
+ * test_simrt.c - whole runtimes under the explorer: workers that steal and go idle, the monitor
+ * that takes a worker from a blocked thread, the poller, plain threads that call in, runs that start
+ * and end. What each program is after stands above it.
  */
 #include <errno.h>
 #include <sys/epoll.h>
 #include <weft/chan.h>
-#include <weft/cond.h>
-#include <weft/ctx.h>
 #include <weft/fiber.h>
-#include <weft/mutex.h>
-#include <weft/run.h>
 #include <weft/scope.h>
-#include <weft/select.h>
 #include <weft/timer.h>
-#include <weft/waitgroup.h>
 
+#include "base/futex.h"
 #include "io/poller.h"
-#include "simrt.h"
-
-struct program {
-    int (*app)(void *);
-    void (*reset)(void);
-    unsigned workers;
-    int answer;
-};
-
-static void run_program(void *arg)
-{
-    const struct program *p = arg;
-    weft_run_opts o = {.size = sizeof o, .workers = p->workers, .no_preempt = true};
-    int result = -1;
-    if (p->reset)
-        p->reset();
-    SIMRT_CHECK(weft_run(p->app, NULL, &o, &result) == 0);
-    SIMRT_CHECK(result == p->answer);
-}
-
-/* Each program in random mode, in random mode with store buffers, and in PCT mode. */
-static void explore(struct program *p, const char *name, uint64_t schedules)
-{
-    struct simrt_opts o = {.name = name, .schedules = schedules};
-    simrt_explore(run_program, p, &o);
-    o.tso = true;
-    simrt_explore(run_program, p, &o);
-    o.mode = SIMRT_PCT;
-    simrt_explore(run_program, p, &o);
-}
+#include "sched/sched.h"
+#include "simrt_program.h"
 
 /* ---- the start and the end of a run ---- */
 
@@ -144,4 +109,281 @@ TEST(makers_and_one_taker)
 {
     struct program p = {many, NULL, 3, 30};
     explore(&p, "makers", 200);
+}
+
+/* ---- work is made, and its maker then holds its worker: whoever sleeps must have been woken ---- */
+
+enum { BURSTS = 3, BURST = 2 };
+static _Atomic uint32_t ran;
+
+static int small(void *arg)
+{
+    (void)arg;
+    at_add(&ran, 1);
+    return 0;
+}
+
+static int bursts(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    weft_scope_open(&s, NULL);
+    for (int i = 0; i < BURSTS; i++) {
+        for (int k = 0; k < BURST; k++)
+            SIMRT_CHECK(weft_go(&s, small, NULL) == 0);
+        simrt_block(1000 + 11000 * simrt_choose(6));
+    }
+    SIMRT_CHECK(weft_wait(&s) == 0);
+    weft_scope_close(&s);
+    return (int)at_load(&ran);
+}
+
+static void none_ran(void)
+{
+    ran = 0;
+}
+
+TEST(nobody_sleeps_while_there_is_work)
+{
+    struct program p = {bursts, none_ran, 3, BURSTS * BURST};
+    explore(&p, "bursts", 300);
+}
+
+/* ---- a fiber blocks its thread: the monitor gives the worker to another ---- */
+
+static _Atomic uint32_t gone_on;
+
+static int goes_on(void *arg)
+{
+    (void)arg;
+    at_store(&gone_on, 1);
+    return 0;
+}
+
+/* 200 ms are far beyond the monitor's slice: who waits for the worker has run by then. */
+static int block_with(bool said)
+{
+    weft_scope s;
+    weft_scope_open(&s, NULL);
+    SIMRT_CHECK(weft_go(&s, goes_on, NULL) == 0);
+    SIMRT_CHECK(weft_go(&s, goes_on, NULL) == 0);
+    if (said)
+        weft_blocking_begin();
+    simrt_block(200000000);
+    SIMRT_CHECK(at_load(&gone_on));
+    if (said)
+        weft_blocking_end();
+    SIMRT_CHECK(weft_wait(&s) == 0);
+    weft_scope_close(&s);
+    return 5;
+}
+
+static int blocks(void *arg)
+{
+    (void)arg;
+    return block_with(false);
+}
+
+static int blocks_and_says_so(void *arg)
+{
+    (void)arg;
+    return block_with(true);
+}
+
+/* Back from the call just when the monitor looks. */
+static int comes_back(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    weft_scope_open(&s, NULL);
+    for (int i = 0; i < 3; i++) {
+        SIMRT_CHECK(weft_go(&s, goes_on, NULL) == 0);
+        weft_blocking_begin();
+        simrt_block(500000 + 500000 * simrt_choose(4));
+        weft_blocking_end();
+    }
+    SIMRT_CHECK(weft_wait(&s) == 0);
+    weft_scope_close(&s);
+    return 5;
+}
+
+static void nobody_yet(void)
+{
+    gone_on = 0;
+}
+
+TEST(a_blocked_thread_loses_its_worker)
+{
+    struct program p = {blocks, nobody_yet, 1, 5};
+    explore(&p, "blocks", 60);
+    p.app = blocks_and_says_so;
+    explore(&p, "blocks_said", 60);
+    p.app = comes_back;
+    explore(&p, "comes_back", 100);
+    p.workers = 2;
+    explore(&p, "comes_back_2", 100);
+}
+
+/* ---- descriptors: an event, a time-out, a close ---- */
+
+static int fd;
+
+static void *raiser(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++)
+        simrt_fd_raise(fd, EPOLLIN);
+    return NULL;
+}
+
+/* Each edge ends a wait, at the latest by being latched; three may count as one. */
+static int waits_for_fd(void *arg)
+{
+    struct weft__fd_wait w;
+    (void)arg;
+    fd = simrt_fd();
+    w = (struct weft__fd_wait){fd, WEFT__READ};
+    unsigned long t = simrt_thread("raiser", raiser, NULL);
+    weft__enter();
+    SIMRT_CHECK(weft__fd_wait(fd, WEFT__READ, NULL) == 0);
+    int rc = weft__fd_wait_any(&w, 1, weft__clock_ns() + 50000, NULL);
+    SIMRT_CHECK(rc == 0 || rc == -ETIME);
+    SIMRT_CHECK(weft__fd_close(fd) == 0);
+    weft__leave();
+    simrt_join(t);
+    return 3;
+}
+
+TEST(events_wake_fibers)
+{
+    struct program p = {waits_for_fd, NULL, 2, 3};
+    explore(&p, "fd", 200);
+}
+
+/* ---- plain threads send, while a run begins, works, and ends ---- */
+
+enum { SENT = 3 };
+static weft_chan *line;
+
+static void *plain_sender(void *arg)
+{
+    (void)arg;
+    for (int i = 1; i <= SENT; i++)
+        SIMRT_CHECK(weft_chan_send(line, &i) == 0);
+    return NULL;
+}
+
+static int takes(void *arg)
+{
+    int sum = 0, v;
+    (void)arg;
+    for (int i = 0; i < 2 * SENT; i++) {
+        SIMRT_CHECK(weft_chan_recv(line, &v) == 1);
+        sum += v;
+    }
+    return sum;
+}
+
+static void run_beside_threads(void *arg)
+{
+    SIMRT_CHECK(weft_chan_new(sizeof(int), 1, &line) == 0);
+    unsigned long a = simrt_thread("sender a", plain_sender, NULL);
+    unsigned long b = simrt_thread("sender b", plain_sender, NULL);
+    run_program(arg);
+    simrt_join(a);
+    simrt_join(b);
+    weft_chan_free(line);
+}
+
+TEST(plain_threads_send_to_fibers)
+{
+    struct program p = {takes, NULL, 2, 12};
+    struct simrt_opts o = {.name = "plain", .schedules = 200, .tso = true};
+    simrt_explore(run_beside_threads, &p, &o);
+    o.mode = SIMRT_PCT;
+    simrt_explore(run_beside_threads, &p, &o);
+}
+
+/* ---- a plain thread's start of a fiber: it runs, or the start says that there is no runtime ---- */
+
+static _Atomic uint32_t started, done;
+
+static void started_late(void *arg)
+{
+    (void)arg;
+    at_add(&done, 1);
+}
+
+static void *starter(void *arg)
+{
+    for (int i = 0; i < 2; i++) {
+        weft_timer *t = weft_timer_func(0, started_late, NULL);
+        SIMRT_CHECK(t);
+        if (!weft_timer_stop(t))
+            at_add(&started, 1);
+        weft_timer_free(t);
+    }
+    return arg;
+}
+
+static void run_twice(void *arg)
+{
+    started = done = 0;
+    unsigned long t = simrt_thread("starter", starter, NULL);
+    run_program(arg);
+    run_program(arg);
+    simrt_join(t);
+    run_program(arg);
+    SIMRT_CHECK(started == done);
+}
+
+TEST(timers_between_runs_are_not_lost)
+{
+    struct program p = {nothing, NULL, 2, 7};
+    struct simrt_opts o = {.name = "orphans", .schedules = 150, .tso = true};
+    simrt_explore(run_twice, &p, &o);
+    o.mode = SIMRT_PCT;
+    simrt_explore(run_twice, &p, &o);
+}
+
+/* ---- a deep stack is shrunk while its fiber is woken ---- */
+
+static weft_chan *wake;
+static weft_timer *waker;
+
+static int deep(int depth)
+{
+    volatile char room[8192];
+    memset((char *)room, depth, sizeof room);
+    int rc = depth > 0 ? deep(depth - 1) : 0;
+    return rc + room[17] - depth;
+}
+
+static void wakes(void *arg)
+{
+    SIMRT_CHECK(weft_chan_send(wake, &(int){arg != NULL}) == 0);
+}
+
+static int shrinks(void *arg)
+{
+    volatile int kept[64];
+    int v;
+    (void)arg;
+    SIMRT_CHECK(deep(12) == 0);
+    for (int i = 0; i < 64; i++)
+        kept[i] = i;
+    SIMRT_CHECK(weft_chan_new(sizeof(int), 0, &wake) == 0);
+    waker = weft_timer_func(INT64_C(2000000000) + 1000000 * simrt_choose(8), wakes, NULL);
+    SIMRT_CHECK(weft_chan_recv(wake, &v) == 1);
+    for (int i = 0; i < 64; i++)
+        SIMRT_CHECK(kept[i] == i);
+    weft_timer_free(waker);
+    weft_chan_free(wake);
+    return 9;
+}
+
+TEST(a_stack_is_shrunk_while_it_is_woken)
+{
+    struct program p = {shrinks, NULL, 2, 9};
+    explore(&p, "shrinks", 60);
 }

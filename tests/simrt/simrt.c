@@ -12,6 +12,10 @@
  * X3  Whoever can't go on alone (weft__cpu_pause, sched_yield) is no candidate until somebody else
  *     has made a step, so spinning takes few steps and ends under every mode. Under PCT it also
  *     falls behind all others, and so does who made 2000 steps in a row.
+ * X5  A word that only one thread touches, or none writes, needs no point before it. Which words
+ *     those are is learnt in some schedules in front of each exploration by chance (always the same
+ *     ones, so that a replay learns the same); a word not seen then has its points.
+ *
  * X4  Time goes on to the earliest deadline when nobody can; in random and PCT mode now and then
  *     although somebody can.
  */
@@ -26,12 +30,15 @@
 #undef getenv
 #undef _exit
 #undef abort
+#undef sigaction
+#undef sigaltstack
 
 #if defined(WEFT__ASAN)
 #include <sanitizer/common_interface_defs.h>
 #endif
 
 enum { LATE_ODDS = 256, FAIR_STEPS = 2000, TAIL = 80 };
+#define WARM_UP_SEED (UINT64_MAX / 2)
 static const int64_t start_ns = INT64_C(3600000000000);
 static const int64_t late_ns = 2000000; /* a machine is as slow as that, not slower */
 
@@ -184,8 +191,7 @@ static struct simrt_thread *choose_next(
     }
 }
 
-/* Time goes on to until_ns: whose deadline that is can go on. */
-static void time_goes_on(int64_t until_ns)
+void simrt_time_goes_on(int64_t until_ns)
 {
     simrt->now_ns = until_ns > simrt->now_ns ? until_ns : simrt->now_ns;
     for (unsigned i = 0; i < simrt->threads; i++) {
@@ -222,7 +228,7 @@ static void everybody_sleeps(void)
         simrt_fail("%s", wrong);
     if (until < 0)
         simrt_fail("all threads sleep for good");
-    time_goes_on(until);
+    simrt_time_goes_on(until);
 }
 
 /* Somebody goes on: me, unless can_stay is false (then this returns once I can again). spins: I
@@ -276,14 +282,15 @@ static void by_chance(void)
     if (chance() % LATE_ODDS == 0) {
         int64_t until = earliest_deadline();
         if (until >= 0 && until <= simrt->now_ns + late_ns)
-            time_goes_on(until);
+            simrt_time_goes_on(until);
     }
 }
 
 static void pct_point(struct simrt_thread *me)
 {
+    simrt->points++;
     for (unsigned i = 0; i + 1 < simrt->o.depth; i++)
-        if (simrt->change[i] == simrt->steps)
+        if (simrt->change[i] == simrt->points)
             me->priority = --simrt->lowest;
     if (++me->in_a_row > FAIR_STEPS) {
         me->priority = --simrt->lowest;
@@ -296,7 +303,10 @@ static void pct_point(struct simrt_thread *me)
 void simrt_point(const char *op, const volatile void *p, uint64_t value, const struct simrt_at *at)
 {
     struct simrt_thread *me = simrt->cur;
-    if (simrt->o.mode == SIMRT_RANDOM && (chance() & simrt->mask) == 0) {
+    bool alone = simrt->o.mode != SIMRT_EXHAUSTIVE && p && !simrt_shared(p, op[0] != 'l');
+    if (alone) {
+        /* X5 */
+    } else if (simrt->o.mode == SIMRT_RANDOM && (chance() & simrt->mask) == 0) {
         by_chance();
         reschedule(true, false);
     } else if (simrt->o.mode == SIMRT_PCT) {
@@ -360,7 +370,7 @@ static void thread_main(void *arg)
         t->specific = NULL;
         simrt->key_end(value);
     }
-    simrt_drain(t, SIMRT_BUFFER);
+    simrt_fence(&(const struct simrt_at){"thread_main", "the thread ends", 0});
     t->state = SIMRT_DONE;
     simrt_wake(SIMRT_ON_JOIN, t, SIMRT_THREADS);
     if (t == &simrt->thread[0])
@@ -412,7 +422,7 @@ static void schedule_begin(uint64_t seed)
     simrt->seed = simrt->o.mode == SIMRT_EXHAUSTIVE ? 0 : seed;
     simrt->random = (simrt->seed + 1) * UINT64_C(0x9e3779b97f4a7c15);
     simrt->now_ns = start_ns;
-    simrt->steps = 0;
+    simrt->steps = simrt->points = 0;
     simrt->lowest = 0;
     simrt->depth = simrt->spent = 0;
     simrt->window = false;
@@ -422,7 +432,7 @@ static void schedule_begin(uint64_t seed)
     chance();
     simrt->mask = masks[chance() % (sizeof masks / sizeof *masks)];
     for (unsigned i = 0; i < SIMRT_PCT_POINTS; i++)
-        simrt->change[i] = 1 + chance() % (simrt->most_steps ? simrt->most_steps : 1000);
+        simrt->change[i] = 1 + chance() % (simrt->most_points ? simrt->most_points : 1000);
 }
 
 static void run_one(uint64_t seed)
@@ -435,32 +445,35 @@ static void run_one(uint64_t seed)
     simrt->all_steps += simrt->steps;
 }
 
+/* How schedules of this exploration are drawn: the middle part of a schedule's name. */
+static const char *kind(void)
+{
+    static const char *const kinds[][2] = {
+        {"random", "random-tso"}, {"pct", "pct-tso"}, {"path", "path-tso"}};
+    return kinds[simrt->o.mode][simrt->o.tso];
+}
+
+/* NAME@random:SEED, NAME@pct:SEED:POINTS, NAME@path:zeros+taken. zeros+taken. ... */
 static void print_name(void)
 {
-    const char *name = simrt->o.name;
-    unsigned long long seed = simrt->seed;
-    if (simrt->o.mode == SIMRT_RANDOM) {
-        fprintf(stderr, "%s@random:%llu", name, seed);
-    } else if (simrt->o.mode == SIMRT_PCT) {
-        fprintf(stderr, "%s@pct:%llu:%llu", name, seed, (unsigned long long)simrt->most_steps);
-    } else {
-        fprintf(stderr, "%s@path:", name);
-        for (unsigned i = 0, zeros = 0; i < simrt->depth; i++) {
-            if (simrt->way[i].taken == 0) {
-                zeros++;
-                continue;
-            }
+    fprintf(stderr, "%s@%s:", simrt->o.name, kind());
+    if (simrt->o.mode != SIMRT_EXHAUSTIVE)
+        fprintf(stderr, "%llu", (unsigned long long)simrt->seed);
+    if (simrt->o.mode == SIMRT_PCT)
+        fprintf(stderr, ":%llu", (unsigned long long)simrt->most_points);
+    for (unsigned i = 0, zeros = 0; simrt->o.mode == SIMRT_EXHAUSTIVE && i < simrt->depth; i++) {
+        if (simrt->way[i].taken)
             fprintf(stderr, "%u+%u.", zeros, simrt->way[i].taken);
-            zeros = 0;
-        }
+        zeros = simrt->way[i].taken ? 0 : zeros + 1;
     }
 }
 
 _Noreturn static void report(uint64_t schedules)
 {
     uint64_t from = simrt->steps > TAIL ? simrt->steps - TAIL + 1 : 1;
-    fprintf(stderr, "# simrt: %s: schedule %llu fails after %llu steps: %s\n", simrt->o.name,
-        (unsigned long long)schedules, (unsigned long long)simrt->steps, simrt->why);
+    fprintf(stderr, "# simrt: %s: schedule %llu%s fails after %llu steps: %s\n", simrt->o.name,
+        (unsigned long long)schedules, schedules ? "" : " (in front of the first)",
+        (unsigned long long)simrt->steps, simrt->why);
     if (simrt->said[0])
         fprintf(stderr, "# the library said: %s\n", simrt->said);
     if (simrt->replaying)
@@ -480,6 +493,27 @@ _Noreturn static void report(uint64_t schedules)
     fprintf(stderr, "'\n");
     fflush(NULL);
     _exit(1);
+}
+
+static void crashed(int sig)
+{
+    if (!simrt->cur)
+        signal(sig, SIG_DFL);
+    else
+        snprintf(simrt->why, sizeof simrt->why, "%s", strsignal(sig));
+    if (simrt->cur)
+        report(0);
+}
+
+static void catch_crashes(void)
+{
+    static char stack[64 << 10];
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+    stack_t ss = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction sa = {.sa_handler = crashed, .sa_flags = SA_ONSTACK};
+    sigaltstack(&ss, NULL);
+    for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], &sa, NULL);
 }
 
 /* On to the next way: the last choice that has another alternative, within the bound. False: there
@@ -503,7 +537,23 @@ static bool next_way(void)
     return false;
 }
 
-/* zeros+taken. zeros+taken. ..., as print_name wrote it. */
+/* replay: a seed of its own may be the one to be told. */
+static void warm_up(uint64_t replay)
+{
+    uint64_t most = simrt->most_points;
+    simrt->warm = 0;
+    memset(simrt->word, 0, SIMRT_WORDS * sizeof *simrt->word);
+    while (simrt->o.mode != SIMRT_EXHAUSTIVE && simrt->warm < SIMRT_WARM_UP) {
+        simrt->most_points = 0;
+        simrt->replaying = replay == WARM_UP_SEED + simrt->warm;
+        run_one(WARM_UP_SEED + simrt->warm);
+        if (simrt->failed)
+            report(0);
+        simrt->warm++;
+    }
+    simrt->most_points = most;
+}
+
 static void path_read(const char *text)
 {
     unsigned zeros, taken;
@@ -516,26 +566,29 @@ static void path_read(const char *text)
     }
 }
 
-/* WEFT_SIM_REPLAY; false: it is not for this program. */
+/* WEFT_SIM_REPLAY, as print_name wrote it. Other explorations than the one that it names are passed
+ * over. False: there is none. */
 static bool replay_read(void)
 {
-    const char *text = getenv("WEFT_SIM_REPLAY"), *name = simrt->o.name;
-    size_t n = strlen(name);
-    unsigned long long seed = 0, steps = 0;
-    if (!text || strncmp(text, name, n) != 0 || text[n] != '@')
+    const char *text = getenv("WEFT_SIM_REPLAY");
+    char front[256];
+    unsigned long long seed = 0, points = 0;
+    int n = snprintf(front, sizeof front, "%s@%s:", simrt->o.name, kind());
+    if (!text)
         return false;
-    text += n + 1;
-    if (sscanf(text, "random:%llu", &seed) == 1) {
-        simrt->o.mode = SIMRT_RANDOM;
-    } else if (sscanf(text, "pct:%llu:%llu", &seed, &steps) == 2) {
-        simrt->o.mode = SIMRT_PCT;
-        simrt->most_steps = steps;
-    } else {
-        simrt->o.mode = SIMRT_EXHAUSTIVE;
-        path_read(text + strlen("path:"));
-    }
+    if (strncmp(text, front, (size_t)n) != 0)
+        return true;
+    if (simrt->o.mode == SIMRT_EXHAUSTIVE)
+        path_read(text + n);
+    else
+        sscanf(text + n, "%llu:%llu", &seed, &points);
+    simrt->most_points = points;
+    warm_up(seed);
     simrt->replaying = true;
     run_one(seed);
+    if (simrt->failed)
+        report(1);
+    simrt->replaying = false;
     return true;
 }
 
@@ -560,12 +613,13 @@ static struct simrt_result run_seeds(void)
     struct simrt_result r = {0};
     const char *text = getenv("WEFT_SEED");
     uint64_t first = text ? strtoull(text, NULL, 0) : 1;
+    warm_up(0);
     for (; r.schedules < simrt->o.schedules; r.schedules++) {
         run_one(first + r.schedules);
         if (simrt->failed)
             report(r.schedules + 1);
-        if (simrt->steps > simrt->most_steps)
-            simrt->most_steps = simrt->steps;
+        if (simrt->points > simrt->most_points)
+            simrt->most_points = simrt->points;
     }
     return r;
 }
@@ -591,18 +645,15 @@ struct simrt_result simrt_explore(
     struct simrt_result r;
     if (!simrt)
         simrt_memory_init();
+    catch_crashes();
     options_take(opts);
     simrt->body = body;
     simrt->arg = arg;
     simrt->way_length = 0;
-    simrt->all_steps = simrt->most_steps = 0;
-    if (replay_read()) {
-        if (simrt->failed)
-            report(1);
-        r = (struct simrt_result){.schedules = 1};
-    } else {
-        r = simrt->o.mode == SIMRT_EXHAUSTIVE ? search_all() : run_seeds();
-    }
+    simrt->all_steps = simrt->most_points = 0;
+    if (replay_read())
+        return (struct simrt_result){.schedules = 1};
+    r = simrt->o.mode == SIMRT_EXHAUSTIVE ? search_all() : run_seeds();
     r.steps = simrt->all_steps;
     printf("# %s: %llu schedules, %llu steps%s\n", simrt->o.name, (unsigned long long)r.schedules,
         (unsigned long long)r.steps, r.complete ? ", complete" : "");

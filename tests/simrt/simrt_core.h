@@ -26,7 +26,9 @@ enum {
     SIMRT_RING = 1 << 12,
     SIMRT_FDS = 16,
     SIMRT_PCT_POINTS = 8,
-    SIMRT_DEPTHS = 1 << 16
+    SIMRT_DEPTHS = 1 << 16,
+    SIMRT_WORDS = 1 << 14, /* a table's size, a power of two */
+    SIMRT_WARM_UP = 30
 };
 
 enum simrt_state { SIMRT_NONE, SIMRT_READY, SIMRT_BLOCKED, SIMRT_DONE };
@@ -78,6 +80,13 @@ struct simrt_choice { /* exhaustive */
     bool costly;
 };
 
+struct simrt_word { /* X5 */
+    const volatile void *p;
+    uint64_t schedule; /* that these are of: */
+    uint32_t by;       /* bits of the threads that touched it */
+    bool written, shared;
+};
+
 struct simrt_file {
     bool open, registered;
     uint32_t edges; /* that epoll has not told yet */
@@ -94,7 +103,7 @@ struct simrt {
     void (*body)(void *);
     void *arg;
     int64_t now_ns;
-    uint64_t steps, all_steps, most_steps, seed, random;
+    uint64_t steps, all_steps, points, most_points, seed, random; /* points: PCT's */
     unsigned mask; /* random: a switch is thought of at one point in mask + 1 */
     uint64_t change[SIMRT_PCT_POINTS];
     int lowest; /* PCT: below all priorities given so far */
@@ -110,6 +119,8 @@ struct simrt {
     struct simrt_file file[SIMRT_FDS];
     unsigned dir_at;
     struct dirent dirent;
+    struct simrt_word *word;
+    uint64_t warm; /* schedules of the warm-up so far */
     /* memory */
     char *heap, *heap_end, *heap_at, *map, *map_end, *map_at;
     char *data, *data_copy;
@@ -124,6 +135,8 @@ void simrt_point(const char *op, const volatile void *p, uint64_t value, const s
 bool simrt_sleep(enum simrt_wait wait, const volatile void *on, int64_t deadline_ns);
 unsigned simrt_wake(enum simrt_wait wait, const volatile void *on, unsigned most);
 struct simrt_thread *simrt_start(const char *name, void *(*fn)(void *), void *arg);
+/** Time goes on to until_ns: whose deadline that is can go on. */
+void simrt_time_goes_on(int64_t until_ns);
 /** A choice that costs a preemption (if costly) in exhaustive mode; 0 outside of its window. */
 uint32_t simrt_draw(uint32_t bound, bool costly);
 
@@ -132,6 +145,8 @@ void simrt_memory_init(void);
 void simrt_memory_reset(void);
 void simrt_drain(struct simrt_thread *t, unsigned most);
 void simrt_drain_all(void);
+/** X5: whether others are known to care about this word. Learns in the warm-up. */
+bool simrt_shared(const volatile void *p, bool write);
 
 /* simrt_rank.c */
 void simrt_rank_swap(char *out, const char *in);

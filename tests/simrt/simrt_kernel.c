@@ -42,7 +42,7 @@ static unsigned index_of(const struct simrt_thread *t)
 int64_t weft__clock_ns(void)
 {
     if (simrt->cur)
-        simrt->now_ns += simrt->o.clock_step_ns;
+        simrt_time_goes_on(simrt->now_ns + simrt->o.clock_step_ns);
     return simrt->now_ns;
 }
 
@@ -199,7 +199,8 @@ int simrt_fd(void)
 void simrt_fd_raise(int fd, uint32_t events)
 {
     enter_kernel("an event", NULL, (uint64_t)fd);
-    raise_edge(file_of(fd), events);
+    if (file_of(fd))
+        raise_edge(file_of(fd), events);
 }
 
 static long epoll_ctl_call(long op, long fd, const struct epoll_event *ev)

@@ -54,6 +54,25 @@ void simrt_drain_all(void)
         simrt_drain(&simrt->thread[i], SIMRT_BUFFER);
 }
 
+bool simrt_shared(const volatile void *p, bool write)
+{
+    size_t i = ((uintptr_t)p >> 2) * UINT64_C(0x9e3779b97f4a7c15) >> 50;
+    struct simrt_word *w = &simrt->word[i % SIMRT_WORDS];
+    for (unsigned probes = 0; w->p && w->p != p; probes++) {
+        if (probes == 16)
+            return true;
+        w = &simrt->word[++i % SIMRT_WORDS];
+    }
+    if (simrt->warm == SIMRT_WARM_UP)
+        return !w->p || w->shared;
+    if (w->schedule != simrt->warm + 1)
+        *w = (struct simrt_word){.p = p, .schedule = simrt->warm + 1, .shared = w->shared};
+    w->by |= UINT32_C(1) << (simrt->cur - simrt->thread);
+    w->written |= write;
+    w->shared |= w->written && (w->by & (w->by - 1));
+    return true;
+}
+
 void simrt_load(const volatile void *p, void *ret, unsigned bytes, const struct simrt_at *at)
 {
     struct simrt_thread *t = simrt ? simrt->cur : NULL;
@@ -202,6 +221,7 @@ void simrt_memory_init(void)
     simrt->heap = simrt->heap_at = area;
     simrt->heap_end = simrt->map = simrt->map_at = area + HEAP_BYTES;
     simrt->map_end = simrt->map + MAP_BYTES;
+    simrt->word = map(NULL, SIMRT_WORDS * sizeof *simrt->word);
     simrt->way = map(NULL, SIMRT_DEPTHS * sizeof *simrt->way);
     for (unsigned i = 0; i < SIMRT_THREADS; i++)
         simrt->thread[i].stack = map(NULL, SIMRT_STACK_BYTES);

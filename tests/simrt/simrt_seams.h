@@ -43,33 +43,33 @@ void simrt_fence(const struct simrt_at *at);
 void simrt_pause(void);
 
 #define WEFT_BASE_ATOMIC_H
-#define SIMRT_LOAD(p)                                                                              \
+#define SIMRT_LOAD(p, t)                                                                             \
     __extension__({                                                                                \
         __auto_type at_p_ = (p);                                                                   \
         __typeof__((void)0, *at_p_) at_v_;                                                         \
-        simrt_load(at_p_, (void *)&at_v_, sizeof at_v_, SIMRT_AT(#p));                             \
+        simrt_load(at_p_, (void *)&at_v_, sizeof at_v_, SIMRT_AT(t));                             \
         at_v_;                                                                                     \
     })
-#define SIMRT_STORE(p, v, weak)                                                                    \
+#define SIMRT_STORE(p, t, v, weak)                                                                   \
     __extension__({                                                                                \
         __auto_type at_p_ = (p);                                                                   \
         const __typeof__((void)0, *at_p_) at_v_ = (v);                                             \
-        simrt_store(at_p_, (const void *)&at_v_, sizeof at_v_, weak, SIMRT_AT(#p));                \
+        simrt_store(at_p_, (const void *)&at_v_, sizeof at_v_, weak, SIMRT_AT(t));                \
     })
-#define SIMRT_RMW(op, fn, p, v)                                                                    \
+#define SIMRT_RMW(op, fn, p, t, v)                                                                   \
     __extension__({                                                                                \
         __auto_type at_p_ = (p);                                                                   \
         const __typeof__((void)0, *at_p_) at_v_ = (v);                                             \
-        simrt_rmw(op, at_p_, sizeof at_v_, (uint64_t)at_v_, SIMRT_AT(#p));                         \
+        simrt_rmw(op, at_p_, sizeof at_v_, (uint64_t)at_v_, SIMRT_AT(t));                         \
         fn(at_p_, at_v_);                                                                          \
     })
-#define at_load(p) SIMRT_LOAD(p)
-#define at_store(p, v) SIMRT_STORE(p, v, 0)
-#define at_xchg(p, v) SIMRT_RMW("xchg", atomic_exchange, p, v)
-#define at_add(p, v) SIMRT_RMW("add", atomic_fetch_add, p, v)
-#define at_sub(p, v) SIMRT_RMW("sub", atomic_fetch_sub, p, v)
-#define at_or(p, v) SIMRT_RMW("or", atomic_fetch_or, p, v)
-#define at_and(p, v) SIMRT_RMW("and", atomic_fetch_and, p, v)
+#define at_load(p) SIMRT_LOAD(p, #p)
+#define at_store(p, v) SIMRT_STORE(p, #p, v, 0)
+#define at_xchg(p, v) SIMRT_RMW("xchg", atomic_exchange, p, #p, v)
+#define at_add(p, v) SIMRT_RMW("add", atomic_fetch_add, p, #p, v)
+#define at_sub(p, v) SIMRT_RMW("sub", atomic_fetch_sub, p, #p, v)
+#define at_or(p, v) SIMRT_RMW("or", atomic_fetch_or, p, #p, v)
+#define at_and(p, v) SIMRT_RMW("and", atomic_fetch_and, p, #p, v)
 #define at_cas(p, expected, v)                                                                     \
     __extension__({                                                                                \
         __auto_type at_p_ = (p);                                                                   \
@@ -80,11 +80,11 @@ void simrt_pause(void);
     })
 #define at_fence() simrt_fence(SIMRT_AT("fence"))
 #define at_compiler_fence() __asm__ volatile("" ::: "memory")
-#define at_load_acq(p) SIMRT_LOAD(p)                                /* [mo:alone: definition] */
-#define at_load_rlx(p) SIMRT_LOAD(p)                                /* [mo:alone: definition] */
-#define at_store_rel(p, v) SIMRT_STORE(p, v, 1)                     /* [mo:alone: definition] */
-#define at_store_rlx(p, v) SIMRT_STORE(p, v, 1)                     /* [mo:alone: definition] */
-#define at_add_rlx(p, v) SIMRT_RMW("add", atomic_fetch_add, (p), v) /* [mo:alone: definition] */
+#define at_load_acq(p) SIMRT_LOAD(p, #p)                                /* [mo:alone: definition] */
+#define at_load_rlx(p) SIMRT_LOAD(p, #p)                                /* [mo:alone: definition] */
+#define at_store_rel(p, v) SIMRT_STORE(p, #p, v, 1)                     /* [mo:alone: definition] */
+#define at_store_rlx(p, v) SIMRT_STORE(p, #p, v, 1)                     /* [mo:alone: definition] */
+#define at_add_rlx(p, v) SIMRT_RMW("add", atomic_fetch_add, p, #p, v) /* [mo:alone: definition] */
 
 #include "arch/arch.h"
 #define weft__cpu_pause() simrt_pause()

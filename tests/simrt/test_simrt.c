@@ -111,16 +111,49 @@ TEST(makers_and_one_taker)
     explore(&p, "makers", 200);
 }
 
-/* ---- work is made, and its maker then holds its worker: whoever sleeps must have been woken ---- */
+/* ---- work is made, and its maker then holds its worker: whoever sleeps must have been woken ----
+ *
+ * By the queue's tail, since what lies in the hand-off slot wakes nobody. The pauses end while the
+ * other workers spin, go idle, or sleep. */
 
-enum { BURSTS = 3, BURST = 2 };
+enum { BURSTS = 4, MOST = 2 };
+static unsigned burst;
 static _Atomic uint32_t ran;
+static struct weft__lock gate;
+static struct weft__fiber *at_gate[MOST]; /* under it */
+static unsigned gathered;
 
-static int small(void *arg)
+static void pause_for_others(void)
+{
+    simrt_block(1000 + 9000 * simrt_choose(6));
+}
+
+static int waits_at_gate(void *arg)
 {
     (void)arg;
+    struct weft__fiber *me = weft__enter();
+    weft__lock(&gate, WEFT__RANK_SYNC);
+    at_gate[gathered++] = me;
+    weft__park(WEFT__WAIT_OTHER, NULL, NULL, WEFT__PARK_HARD, weft__commit_unlock, &gate);
+    weft__leave();
     at_add(&ran, 1);
+    pause_for_others();
     return 0;
+}
+
+static bool open_gate(void)
+{
+    weft__enter();
+    weft__lock(&gate, WEFT__RANK_SYNC);
+    bool all = gathered == burst;
+    for (unsigned i = 0; all && i < burst; i++)
+        SIMRT_CHECK(weft__claim(at_gate[i]));
+    gathered = all ? 0 : gathered;
+    weft__unlock(&gate);
+    for (unsigned i = 0; all && i < burst; i++)
+        weft__ready_tail(at_gate[i]);
+    weft__leave();
+    return all;
 }
 
 static int bursts(void *arg)
@@ -129,11 +162,15 @@ static int bursts(void *arg)
     (void)arg;
     weft_scope_open(&s, NULL);
     for (int i = 0; i < BURSTS; i++) {
-        for (int k = 0; k < BURST; k++)
-            SIMRT_CHECK(weft_go(&s, small, NULL) == 0);
-        simrt_block(1000 + 11000 * simrt_choose(6));
+        for (unsigned k = 0; k < burst; k++)
+            SIMRT_CHECK(weft_go(&s, waits_at_gate, NULL) == 0);
+        while (!open_gate()) {
+            weft_yield();
+            pause_for_others();
+        }
+        pause_for_others();
+        SIMRT_CHECK(weft_wait(&s) == 0);
     }
-    SIMRT_CHECK(weft_wait(&s) == 0);
     weft_scope_close(&s);
     return (int)at_load(&ran);
 }
@@ -141,12 +178,19 @@ static int bursts(void *arg)
 static void none_ran(void)
 {
     ran = 0;
+    gate.word = 0;
+    gathered = 0;
 }
 
 TEST(nobody_sleeps_while_there_is_work)
 {
-    struct program p = {bursts, none_ran, 3, BURSTS * BURST};
-    explore(&p, "bursts", 300);
+    struct program p = {bursts, none_ran, 2, BURSTS};
+    burst = 1;
+    explore(&p, "one_woken", 300);
+    burst = 2;
+    p.workers = 3;
+    p.answer = 2 * BURSTS;
+    explore(&p, "two_woken", 300);
 }
 
 /* ---- a fiber blocks its thread: the monitor gives the worker to another ---- */

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_simrt_mutants.py - that the explorer bites: the library with one mistake in it, made in a copy of a
+source, must fail one of its programs within a number of schedules.
+
+The copy is compiled with the command that the build used for the source, and linked with the build's other
+objects into a library of the same name, which the test program loads instead.
+"""
+import glob
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+
+from tap import check, each, run, sh
+
+BUILD = os.environ["WEFT_BUILD_ROOT"]
+SOURCE = os.environ["WEFT_SOURCE_ROOT"]
+OBJECTS = os.path.join(BUILD, "tests", "simrt", "libsimrt.so.p")
+
+# name, source, what stands there, what shall, program, its case, schedules an exploration
+MUTANTS = [
+    ("no_wake_up_for_surplus", "src/sched/park.c", "at_fence(); /* W4 */\n        weft__wake_for_surplus();", "",
+     "test_simrt", "nobody_sleeps_while_there_is_work", 300),
+    ("no_fence_before_the_look_for_sleepers", "src/sched/park.c", "at_fence(); /* W4 */", "",
+     "test_simrt", "nobody_sleeps_while_there_is_work", 6000),
+    ("who_finds_work_wakes_nobody", "src/sched/worker.c",
+     "if (at_sub(&s->spinning, 1) == 1 && at_load(&s->idle) > 0)", "if (at_sub(&s->spinning, 1) > 99)",
+     "test_simrt", "nobody_sleeps_while_there_is_work", 300),
+    ("a_worker_is_taken_from_a_thread_inside", "src/sched/monitor.c",
+     "bool take = !at_load(&m->t.in_rt) && ", "bool take = ",
+     "test_simrt", "a_blocked_thread_loses_its_worker", 3000),
+    ("an_owner_pops_without_comparing", "src/sched/runq.c",
+     "if (at_cas(&w->head, &head, head + 1))\n            return f;", "at_store(&w->head, head + 1);\n        return f;",
+     "test_simrt_small", "the_ring_loses_and_doubles_nothing", 300),
+    ("a_thief_takes_without_comparing", "src/sched/runq.c",
+     "if (at_cas(&victim->head, &head, head + n))", "if (at_store(&victim->head, head + n), true)",
+     "test_simrt_small", "the_ring_loses_and_doubles_nothing", 300),
+]
+
+
+def command_for(source):
+    """How the build compiled it for the explorer: the words of the command, and the object."""
+    with open(os.path.join(BUILD, "compile_commands.json")) as f:
+        for c in json.load(f):
+            path = os.path.realpath(os.path.join(c["directory"], c["file"]))
+            if path == os.path.join(SOURCE, source) and "libsimrt.so.p" in c["output"]:
+                return shlex.split(c["command"]), os.path.join(c["directory"], c["output"]), c["file"]
+    raise AssertionError(f"{source} is not part of the explorer's library")
+
+
+def mutant_library(folder, source, old, new):
+    with open(os.path.join(SOURCE, source)) as f:
+        text = f.read()
+    check(text.count(old) == 1, f"{source} does not have once: {old}")
+    copy = os.path.join(folder, os.path.basename(source))
+    with open(copy, "w") as f:
+        f.write(text.replace(old, new))
+    words, output, given = command_for(source)
+    made = os.path.join(folder, "mutant.o")
+    words[words.index("-o") + 1] = made
+    words[words.index(given)] = copy
+    for flag in ("-MD", "-MQ", "-MF"):
+        i = words.index(flag)
+        del words[i:i + (1 if flag == "-MD" else 2)]
+    sh([w for w in words if w != "-Werror"] + ["-w"], cwd=BUILD)
+    others = [o for o in glob.glob(os.path.join(OBJECTS, "*.o"), include_hidden=True)
+              if os.path.realpath(o) != os.path.realpath(output)]
+    sanitize = [w for w in words if w.startswith("-fsanitize")]
+    sh([words[0], "-shared", *sanitize, "-Wl,-z,relro,-z,now", "-o", os.path.join(folder, "libsimrt.so"), made, *others])
+
+
+@each(MUTANTS, lambda m: m[0])
+def mutant_is_found(mutant):
+    _, source, old, new, program, name, schedules = mutant
+    with tempfile.TemporaryDirectory() as folder:
+        mutant_library(folder, source, old, new)
+        env = {k: v for k, v in os.environ.items() if not k.startswith("WEFT_SIM_") and k != "WEFT_SEED"}
+        env.update(LD_LIBRARY_PATH=folder, WEFT_SIM_SEEDS=str(schedules))
+        r = subprocess.run([os.path.join(BUILD, "tests", "simrt", program), name], env=env, timeout=250,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    found = [line for line in r.stdout.split("\n") if "simrt:" in line]
+    check(r.returncode == 1 and found, f"not found in {schedules} schedules:\n{r.stdout[-2000:]}")
+    print("#", found[0])
+
+
+run()

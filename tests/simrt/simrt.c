@@ -23,6 +23,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/random.h>
 
 #include "sched/sanitize.h"
 #include "simrt_core.h"
@@ -64,8 +65,8 @@ static uint32_t search(uint32_t bound, bool costly)
         if (c->bound != bound && simrt->replaying)
             simrt_fail("this is not the program that the schedule was written down for");
         if (c->bound != bound)
-            simrt_fail("the body is not deterministic: %u choices where there were %u", bound,
-                c->bound);
+            simrt_fail(
+                "the body is not deterministic: %u choices where there were %u", bound, c->bound);
         return c->taken;
     }
     if (simrt->depth == SIMRT_DEPTHS)
@@ -482,8 +483,8 @@ _Noreturn static void report(uint64_t schedules)
         tell(&simrt->ring[i % SIMRT_RING], i);
     for (unsigned i = 0; i < simrt->threads; i++) {
         static const char *const states[] = {"none", "ready", "sleeps", "done"};
-        static const char *const waits[] = {"", " in a futex", " in a join", " in epoll",
-            " in a call"};
+        static const char *const waits[] = {
+            "", " in a futex", " in a join", " in epoll", " in a call"};
         const struct simrt_thread *t = &simrt->thread[i];
         fprintf(stderr, "# %-12s %s%s\n", t->name, states[t->state],
             t->state == SIMRT_BLOCKED ? waits[t->wait] : "");
@@ -603,16 +604,31 @@ static void options_take(const struct simrt_opts *o)
         simrt->o.max_steps = 200000;
     if (!simrt->o.clock_step_ns)
         simrt->o.clock_step_ns = 7000;
-    const char *seeds = getenv("WEFT_SIM_SEEDS");
+    const char *seeds = getenv("WEFT_SIM_SEEDS"), *seconds = getenv("WEFT_STRESS_SECONDS");
+    if (simrt->o.mode == SIMRT_EXHAUSTIVE)
+        return;
     if (seeds)
         simrt->o.schedules = strtoull(seeds, NULL, 10);
+    else if (seconds)
+        simrt->o.schedules *= strtoull(seconds, NULL, 10);
+}
+
+/* Always the same, but under stress. */
+static uint64_t first_seed(void)
+{
+    const char *text = getenv("WEFT_SEED");
+    uint64_t seed = 1;
+    if (text)
+        return strtoull(text, NULL, 0);
+    if (getenv("WEFT_STRESS_SECONDS") && getrandom(&seed, sizeof seed, 0) == sizeof seed)
+        seed >>= 2; /* out of the way of the warm-up's */
+    return seed;
 }
 
 static struct simrt_result run_seeds(void)
 {
     struct simrt_result r = {0};
-    const char *text = getenv("WEFT_SEED");
-    uint64_t first = text ? strtoull(text, NULL, 0) : 1;
+    uint64_t first = first_seed();
     warm_up(0);
     for (; r.schedules < simrt->o.schedules; r.schedules++) {
         run_one(first + r.schedules);
@@ -639,8 +655,7 @@ static struct simrt_result search_all(void)
     return r;
 }
 
-struct simrt_result simrt_explore(
-    void (*body)(void *arg), void *arg, const struct simrt_opts *opts)
+struct simrt_result simrt_explore(void (*body)(void *arg), void *arg, const struct simrt_opts *opts)
 {
     struct simrt_result r;
     if (!simrt)

@@ -31,7 +31,9 @@
  *     again at the same addresses. Statics of the test's own are the test's to reset, in body().
  * X2  A test's shared words are atomics by at_* or are touched under the library's protection.
  *
- * WEFT_SIM_SEEDS: so many schedules of each random or PCT exploration. WEFT_SEED: the first seed.
+ * WEFT_SIM_SEEDS: so many schedules of each random or PCT exploration.
+ * WEFT_STRESS_SECONDS: so many times as many as the test asks for, from a seed drawn anew.
+ * WEFT_SEED: the first seed; else it is 1.
  */
 #ifndef SIMRT_H
 #define SIMRT_H

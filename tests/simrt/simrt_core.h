@@ -98,7 +98,7 @@ struct simrt {
     struct simrt_thread *cur; /* NULL: no schedule runs */
     struct simrt_thread thread[SIMRT_THREADS];
     unsigned threads;
-    struct simrt_thread *prev; /* who has just left */
+    struct simrt_thread *prev;  /* who has just left */
     struct simrt_thread driver; /* the real thread's own stack: between schedules */
     void (*body)(void *);
     void *arg;

@@ -4,7 +4,8 @@
  * clock, threads, and the few system calls that it makes.
  *
  * Time is virtual. It goes on by a little at each look at it, so that who spins until a moment gets
- * there; and to the earliest deadline when nobody can go on, or by chance (a machine that was slow).
+ * there; and to the earliest deadline when nobody can go on, or by chance (a machine that was
+ * slow).
  *
  * epoll knows descriptors of its own: eventfds that the poller writes to, and those of simrt_fd. It
  * tells edges: each write, each simrt_fd_raise. What the library does not do here ends the schedule
@@ -28,9 +29,7 @@ enum { FIRST_TID = 1000, FIRST_FD = 100, EPOLL_FD = FIRST_FD - 1 };
 _Atomic(void *) weft__virtual_thread;
 int64_t weft__virtual_ns;
 
-void weft__diag_init(void)
-{
-}
+void weft__diag_init(void) {}
 
 static unsigned index_of(const struct simrt_thread *t)
 {

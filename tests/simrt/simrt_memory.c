@@ -4,7 +4,8 @@
  * and store buffers, its heap, its mappings; and how all of it is put back after a schedule.
  *
  *      static data   the writable part of this shared object, copied before the first schedule
- *      heap          handed out upwards, never again within a schedule; what is freed is overwritten
+ *      heap          handed out upwards, never again within a schedule; what is freed is
+ *                    overwritten
  *      mappings      handed out upwards from an area at a fixed address; given to the kernel after
  *                    a schedule, so that they are zeros again
  *
@@ -169,9 +170,10 @@ void *simrt_mmap(size_t bytes)
 /* Byte by byte as far as a checker knows: it would object to the space between variables. */
 UNCHECKED static void copy(char *to, const char *from, size_t bytes)
 {
-    for (size_t i = 0; i < bytes; i += sizeof(uint64_t)) {
-        *(volatile uint64_t *)(void *)(to + i) = *(const volatile uint64_t *)(const void *)(from + i);
-    }
+    volatile uint64_t *t = (volatile uint64_t *)(void *)to;
+    const volatile uint64_t *f = (const volatile uint64_t *)(const void *)from;
+    for (size_t i = 0; i < bytes / sizeof *t; i++)
+        t[i] = f[i];
 }
 
 /* The writable part of the object that this function is in, without what the linker has made

@@ -43,24 +43,24 @@ void simrt_fence(const struct simrt_at *at);
 void simrt_pause(void);
 
 #define WEFT_BASE_ATOMIC_H
-#define SIMRT_LOAD(p, t)                                                                             \
+#define SIMRT_LOAD(p, t)                                                                           \
     __extension__({                                                                                \
         __auto_type at_p_ = (p);                                                                   \
         __typeof__((void)0, *at_p_) at_v_;                                                         \
-        simrt_load(at_p_, (void *)&at_v_, sizeof at_v_, SIMRT_AT(t));                             \
+        simrt_load(at_p_, (void *)&at_v_, sizeof at_v_, SIMRT_AT(t));                              \
         at_v_;                                                                                     \
     })
-#define SIMRT_STORE(p, t, v, weak)                                                                   \
+#define SIMRT_STORE(p, t, v, weak)                                                                 \
     __extension__({                                                                                \
         __auto_type at_p_ = (p);                                                                   \
         const __typeof__((void)0, *at_p_) at_v_ = (v);                                             \
-        simrt_store(at_p_, (const void *)&at_v_, sizeof at_v_, weak, SIMRT_AT(t));                \
+        simrt_store(at_p_, (const void *)&at_v_, sizeof at_v_, weak, SIMRT_AT(t));                 \
     })
-#define SIMRT_RMW(op, fn, p, t, v)                                                                   \
+#define SIMRT_RMW(op, fn, p, t, v)                                                                 \
     __extension__({                                                                                \
         __auto_type at_p_ = (p);                                                                   \
         const __typeof__((void)0, *at_p_) at_v_ = (v);                                             \
-        simrt_rmw(op, at_p_, sizeof at_v_, (uint64_t)at_v_, SIMRT_AT(t));                         \
+        simrt_rmw(op, at_p_, sizeof at_v_, (uint64_t)at_v_, SIMRT_AT(t));                          \
         fn(at_p_, at_v_);                                                                          \
     })
 #define at_load(p) SIMRT_LOAD(p, #p)
@@ -80,10 +80,10 @@ void simrt_pause(void);
     })
 #define at_fence() simrt_fence(SIMRT_AT("fence"))
 #define at_compiler_fence() __asm__ volatile("" ::: "memory")
-#define at_load_acq(p) SIMRT_LOAD(p, #p)                                /* [mo:alone: definition] */
-#define at_load_rlx(p) SIMRT_LOAD(p, #p)                                /* [mo:alone: definition] */
-#define at_store_rel(p, v) SIMRT_STORE(p, #p, v, 1)                     /* [mo:alone: definition] */
-#define at_store_rlx(p, v) SIMRT_STORE(p, #p, v, 1)                     /* [mo:alone: definition] */
+#define at_load_acq(p) SIMRT_LOAD(p, #p)                              /* [mo:alone: definition] */
+#define at_load_rlx(p) SIMRT_LOAD(p, #p)                              /* [mo:alone: definition] */
+#define at_store_rel(p, v) SIMRT_STORE(p, #p, v, 1)                   /* [mo:alone: definition] */
+#define at_store_rlx(p, v) SIMRT_STORE(p, #p, v, 1)                   /* [mo:alone: definition] */
 #define at_add_rlx(p, v) SIMRT_RMW("add", atomic_fetch_add, p, #p, v) /* [mo:alone: definition] */
 
 #include "arch/arch.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * test_simrt.c - whole runtimes under the explorer: workers that steal and go idle, the monitor
- * that takes a worker from a blocked thread, the poller, plain threads that call in, runs that start
- * and end. What each program is after stands above it.
+ * that takes a worker from a blocked thread, the poller, plain threads that call in, runs that
+ * start and end. What each program is after stands above it.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -348,7 +348,8 @@ TEST(plain_threads_send_to_fibers)
     simrt_explore(run_beside_threads, &p, &o);
 }
 
-/* ---- a plain thread's start of a fiber: it runs, or the start says that there is no runtime ---- */
+/* ---- a plain thread's start of a fiber: it runs, or the start says that there is no runtime
+ * ---- */
 
 static _Atomic uint32_t started, done;
 

@@ -54,9 +54,9 @@ TEST(a_lost_update_is_found)
         EXPECT_DEATH(look_for_lost_update, "x == 2");
 }
 
-/* The turn goes from main to one of the two when it waits for them (2 ways), and to another when one
- * has ended (the other, or main, which may go on if that was a). Without preemptions: a b main, b a
- * main, and a main b main. */
+/* The turn goes from main to one of the two when it waits for them (2 ways), and to another when
+ * one has ended (the other, or main, which may go on if that was a). Without preemptions: a b main,
+ * b a main, and a main b main. */
 TEST(schedules_are_counted)
 {
     struct simrt_opts o = {.name = "count", .mode = SIMRT_EXHAUSTIVE};
@@ -158,7 +158,7 @@ TEST(a_schedule_is_replayed_step_by_step)
 {
     mode = 0;
     EXPECT_DEATH(look_for_lost_update, "WEFT_SIM_REPLAY='lost_update@path:3+1.'");
-    EXPECT_DEATH(replay_lost_update, "adds:23: load &x 0 ");
+    EXPECT_DEATH(replay_lost_update, ": load &x 0 [");
     EXPECT_DEATH(replay_lost_update, "x == 2");
 }
 

@@ -96,8 +96,7 @@ static int select_sender(void *arg)
 static int select_taker(void *arg)
 {
     int v[2], got[2], *ret = arg;
-    struct weft_case c[2] = {
-        {.kind = WEFT_CASE_RECV, .ret = &got[1], .chan = right, .elem = &v[0]},
+    struct weft_case c[2] = {{.kind = WEFT_CASE_RECV, .ret = &got[1], .chan = right, .elem = &v[0]},
         {.kind = WEFT_CASE_RECV, .ret = &got[0], .chan = left, .elem = &v[1]}};
     int k = weft_selectv(c, 2);
     SIMRT_CHECK(k >= 0);
@@ -414,8 +413,7 @@ static int limits(void *arg)
     SIMRT_CHECK(weft_chan_new(sizeof(int), 0, &left) == 0);
     for (int i = 0; i < 3; i++) {
         int v, got = -1;
-        struct weft_case c[2] = {
-            {.kind = WEFT_CASE_RECV, .ret = &got, .chan = left, .elem = &v},
+        struct weft_case c[2] = {{.kind = WEFT_CASE_RECV, .ret = &got, .chan = left, .elem = &v},
             {.kind = WEFT_CASE_AFTER, .duration_ns = 20000 + 10000 * simrt_choose(4)}};
         weft_scope_open(&s, &o);
         int k = weft_selectv(c, 2);

@@ -8,6 +8,7 @@
 
 #include "base/atomic.h"
 #include "base/lock.h"
+#include "sched/ring.h"
 #include "sched/worker.h"
 #include "simrt.h"
 

@@ -323,6 +323,9 @@ static int stops_timers(void *arg)
         stopped += weft_timer_stop(t);
         weft_timer_free(t);
     }
+    do /* who has fired may have to wait for its turn */
+        SIMRT_CHECK(weft_sleep(100000) == 0);
+    while (stopped + at_load(&fired) < 4);
     SIMRT_CHECK(weft_sleep(100000) == 0);
     return (int)(stopped + at_load(&fired));
 }

@@ -2,13 +2,13 @@
 /*
  * switch.c - the context switch of x86-64 (System V): six pushes, two moves, six pops, one return.
  *
- * It ends in ret, not in an indirect jump. All switches leave from one call and so come back to one
- * address: the return predictor's guess is right, and its stack stays in step, so that the returns
- * that follow, up to the caller of the operation, are guessed right too. A jump leaves an entry
- * behind, and each of them is guessed wrong: two fibers that yield took 28 ns with the jump and 16
- * with the return. (A bare switch in a loop, without callers to return to, says the opposite: 2.9 ns
- * with the jump, 3.6 with the return.) The first entry has no caller: it jumps, and
- * weft__arch_start marks its return address undefined, so debuggers and unwinders stop there.
+ * It ends in ret, not in an indirect jump. All switches leave from one call and so come back to
+ * one address: the return predictor's guess is right, and its stack stays in step, so that the
+ * returns that follow, up to the caller of the operation, are guessed right too. A jump leaves an
+ * entry behind, and each of them is guessed wrong: two fibers that yield took 28 ns with the jump
+ * and 16 with the return. (A bare switch in a loop, without callers to return to, says the
+ * opposite: 2.9 ns with the jump, 3.6 with the return.) The first entry has no caller: it jumps,
+ * and weft__arch_start marks its return address undefined, so debuggers and unwinders stop there.
  */
 #include "arch/arch.h"
 

@@ -382,6 +382,7 @@ struct weft__sched_opts {
     int64_t thread_idle_ns; /* a surplus thread ends after so long without work; 0: 5 s */
     bool no_preempt;        /* leave hogs alone (no signals) */
     int preempt_signal;     /* 0: SIGURG */
+    int64_t cold_ns;        /* parked for so long, a stack is put away (cold.h); 0: never */
     const struct weft__sim_driver *sim; /* simulate.h: who makes the choices; NULL: no simulation */
 };
 /**

@@ -134,6 +134,18 @@ static void pages_copy(char *dst, const char *src, size_t bytes)
     }
 }
 
+/* How many bytes to pass over at a page that is there. */
+static size_t there(const char *at, size_t bytes)
+{
+    unsigned char pages[64];
+    size_t n = bytes / PAGE < sizeof pages ? bytes / PAGE : sizeof pages, i = 1;
+    if (weft__syscall(SYS_mincore, (long)at, (long)(n * PAGE), (long)pages, 0, 0, 0) < 0)
+        return PAGE;
+    while (i < n && pages[i] & 1)
+        i++;
+    return i * PAGE;
+}
+
 /* The zero page, wherever there is none in the range. */
 static void zeros_fill(char *base, size_t bytes)
 {
@@ -145,7 +157,7 @@ static void zeros_fill(char *base, size_t bytes)
         if (z.zeropage > 0)
             done += (size_t)z.zeropage;
         else if (rc == -EEXIST)
-            done += PAGE;
+            done += there(base + done, bytes - done);
         else if (rc != -EAGAIN)
             return; /* the keeper's part, then */
     }
@@ -264,6 +276,17 @@ static WEFT__TSAN_FREE bool waits(const struct weft__fiber *record, const char *
     return (w & WEFT__WAKE_MASK) != WEFT__WAKE_RUN && !(w & WEFT__WAKE_SHRINK) && record->sp == sp;
 }
 
+/* C7: an armed timer knows its heap. Whatever else looks so may stay as well. */
+static bool holds_timer(const char *from, const char *end)
+{
+    uintptr_t base = (uintptr_t)at_load(&weft__sched.worker);
+    size_t each = sizeof(struct weft__worker), bytes = weft__sched.workers * each;
+    for (const uintptr_t *w = (const void *)from; w < (const uintptr_t *)(const void *)end; w++)
+        if (*w - base < bytes && (*w - base) % each == offsetof(struct weft__worker, heap))
+            return true;
+    return false;
+}
+
 static struct block *pack(char *sp, const char *staged, size_t bytes, uint32_t slot)
 {
     size_t code_bytes = weft__pack(staged, bytes, cold.code);
@@ -288,13 +311,18 @@ static long freeze_locked(struct cold_chunk *k, struct weft__fiber *f, char *sp,
     unsigned out = take_out(first, 1, n, &error);
     if (out == 0)
         return error;
-    char *record = cold.stage + ((char *)f - first);
-    if (waits((struct weft__fiber *)(void *)record, sp))
+    struct weft__fiber *record = (void *)(cold.stage + ((char *)f - first));
+    char *staged = cold.stage + (sp - first);
+    if (waits(record, sp))
         out += take_out(first, n - 1, n - 1, &error);
     else
         error = -EBUSY;
+    if (error == 0 && holds_timer(staged, staged + (end - sp))) {
+        at_or(&record->wake, WEFT__WAKE_WARM); /* nobody else can write there now */
+        error = -EEXIST;
+    }
     struct block *b = NULL;
-    if (error == 0 && !(b = pack(sp, cold.stage + (sp - first), (size_t)(end - sp), slot)))
+    if (error == 0 && !(b = pack(sp, staged, (size_t)(end - sp), slot)))
         error = -ENOMEM;
     if (error < 0) {
         put_back(first, n - out, n);
@@ -339,14 +367,12 @@ WEFT__TSAN_FREE bool weft__cold_freeze(struct weft__fiber *f, int64_t parked_ns)
 {
     struct cold_chunk *k = chunk_at((uintptr_t)f);
     uint32_t w = at_load(&f->wake);
-    if (!k || (w & WEFT__WAKE_MASK) == WEFT__WAKE_RUN || w & WEFT__WAKE_SHRINK)
+    if (!k || (w & WEFT__WAKE_MASK) == WEFT__WAKE_RUN || w & (WEFT__WAKE_SHRINK | WEFT__WAKE_WARM))
         return false;
     char *sp = *(char *volatile *)(void *)&f->sp, *low = *(char *volatile *)&f->stack_low;
     uint32_t slot = *(volatile uint32_t *)&f->slot;
     if (*(volatile int64_t *)&f->park_since_ns > parked_ns)
         return false;
-    if (at_load(&f->park_reason) == WEFT__WAIT_SLEEP)
-        return false; /* a sleeper's timer is a link of a heap that is walked often */
     if (sp < low || sp >= (char *)f || (uintptr_t)sp % 8 != 0)
         return false;
     uintptr_t end = ((uintptr_t)f | (PAGE - 1)) + 1;

@@ -34,6 +34,8 @@
  * C6  A slot's state says SLOT_AWAY only while its record is out, so that a look at all parked
  *     fibers does not bring them back. The keeper says LIVE first, then puts the page there: from
  *     then on the fiber may run and end.
+ * C7  Who holds an armed timer (a sleeper, a wait with a limit) stays: the timer is a link of a heap,
+ *     and the first to expire after many were armed walks over all of them, under the heap's lock.
  *
  * Who may call what: start, stop and closing: the run. The others: any thread, freeze without a
  * lock of the runtime. Progress: a touch waits for the keeper, some 10 us, more under load.
@@ -77,7 +79,7 @@ void weft__cold_pass(int64_t parked_ns);
 
 struct weft__cold_counts {
     uint64_t away, bytes;             /* now: stacks, and the store's bytes for them */
-    uint64_t frozen, thawed, refused; /* since the process began; refused: was pinned or woken */
+    uint64_t frozen, thawed, refused; /* since the process began; refused: pinned, timed or woken */
     uint64_t zeros;                   /* faults at pages that had been dropped */
 };
 void weft__cold_count(struct weft__cold_counts *ret);

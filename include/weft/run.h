@@ -40,10 +40,10 @@ typedef struct weft_run_opts {
     int64_t drain_ns;     /* how long fibers may go on once the first function returned; 0: 10 s */
     bool no_preempt;      /* leave fibers alone that burn the CPU: no signals are sent */
     int preempt_signal;   /* 0: SIGURG */
-    /* The stack of a fiber that has been parked for so long is put away, until somebody touches it:
-     * a page less for each, against some 10 us at the touch. 0: never. Wants userfaultfd with faults
-     * of the kernel (CAP_SYS_PTRACE, vm.unprivileged_userfaultfd=1 or access to /dev/userfaultfd) and
-     * Linux 6.8; where that is missing weft_run fails. */
+    /* The stack of a fiber that has been parked for so long is put away until somebody touches it:
+     * a page less for each, against some 10 us at the touch. 0: never. Wants Linux 6.8, and
+     * userfaultfd with the kernel's own faults (CAP_SYS_PTRACE, vm.unprivileged_userfaultfd=1, or
+     * access to /dev/userfaultfd); where that cannot be had, weft_run fails. */
     int64_t cold_ns;
 } weft_run_opts;
 
@@ -63,8 +63,8 @@ typedef struct weft_run_opts {
  *   -ETIMEDOUT the same, but fibers were left over (*ret_result is set). -EBUSY a runtime runs
  *   already; -EDEADLK called on a fiber; -EINVAL app is NULL, or an option or its environment
  *   variable makes no sense; -ENOMEM, -EAGAIN threads or stacks could not be made; -ENOTSUP the
- *   kernel's pages are not of 4 KiB (some kernels for aarch64). -EPERM, -ENOSYS, -ENOTSUP cold_ns is
- *   set, and the kernel does not let us, or cannot (told in the log). In these cases app did not
+ *   kernel's pages are not of 4 KiB (some kernels for aarch64). -EPERM, -ENOSYS, -ENOTSUP cold_ns
+ *   is set, and the kernel does not let us, or cannot (told in the log). In these cases app did not
  *   run.
  * Blocks:    the calling thread, until the runtime has ended.
  * Callable:  a plain thread, not on a fiber. Again, once it has returned.

@@ -85,6 +85,16 @@ static long call(unsigned long request, void *arg)
     return weft__syscall(SYS_ioctl, cold.fd, (long)request, (long)arg, 0, 0, 0);
 }
 
+static int fd_open(const char *path, int flags)
+{
+    return (int)weft__syscall(SYS_openat, AT_FDCWD, (long)path, flags | O_CLOEXEC, 0, 0, 0);
+}
+
+static void fd_close(int fd)
+{
+    weft__syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
 static void give_way(void)
 {
     weft__syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
@@ -276,14 +286,21 @@ static WEFT__TSAN_FREE bool waits(const struct weft__fiber *record, const char *
     return (w & WEFT__WAKE_MASK) != WEFT__WAKE_RUN && !(w & WEFT__WAKE_SHRINK) && record->sp == sp;
 }
 
-/* C7: an armed timer knows its heap. Whatever else looks so may stay as well. */
-static bool holds_timer(const char *from, const char *end)
+/* C7: an armed timer knows its heap, and belongs to somebody on the same stack. Garbage of earlier
+ * calls that looks like one keeps a fiber warm for this wait; nothing worse. staged: a copy of what
+ * lies between sp and end. */
+static bool holds_timer(const char *staged, const char *sp, const char *end)
 {
     uintptr_t base = (uintptr_t)at_load(&weft__sched.worker);
-    size_t each = sizeof(struct weft__worker), bytes = weft__sched.workers * each;
-    for (const uintptr_t *w = (const void *)from; w < (const uintptr_t *)(const void *)end; w++)
-        if (*w - base < bytes && (*w - base) % each == offsetof(struct weft__worker, heap))
+    size_t each = sizeof(struct weft__worker), all = weft__sched.workers * each;
+    for (size_t at = 0; sp + at + sizeof(struct weft__timer) <= end; at += sizeof(void *)) {
+        const struct weft__timer *t = (const void *)(staged + at);
+        uintptr_t heap = (uintptr_t)at_load(&t->heap) - base, arg = (uintptr_t)t->arg;
+        unsigned char locked = *(const unsigned char *)&t->locked; /* a bool only if it is one */
+        if (heap < all && heap % each == offsetof(struct weft__worker, heap) && locked == true &&
+            arg - (uintptr_t)sp < (size_t)(end - sp))
             return true;
+    }
     return false;
 }
 
@@ -317,7 +334,7 @@ static long freeze_locked(struct cold_chunk *k, struct weft__fiber *f, char *sp,
         out += take_out(first, n - 1, n - 1, &error);
     else
         error = -EBUSY;
-    if (error == 0 && holds_timer(staged, staged + (end - sp))) {
+    if (error == 0 && holds_timer(staged, sp, end)) {
         at_or(&record->wake, WEFT__WAKE_WARM); /* nobody else can write there now */
         error = -EEXIST;
     }
@@ -572,7 +589,7 @@ static void fork_child(void)
             if (b)
                 put_back_in_child(b);
         }
-    close(cold.fd); /* its faults are the parent's */
+    fd_close(cold.fd); /* its faults are the parent's */
 }
 
 /* ---- beginning and end ---- */
@@ -582,12 +599,12 @@ static int open_uffd(void)
     long fd = weft__syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
     if (fd != -EPERM)
         return (int)fd;
-    int dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+    int dev = fd_open("/dev/userfaultfd", O_RDWR);
     if (dev < 0)
         return -EPERM;
     fd =
         weft__syscall(SYS_ioctl, dev, (long)WEFT__USERFAULTFD_NEW, O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
-    close(dev);
+    fd_close(dev);
     return fd < 0 ? -EPERM : (int)fd;
 }
 
@@ -638,7 +655,7 @@ static void fds_close(void)
     int *const all[] = {&cold.fd, &cold.pagemap, &cold.stop[0], &cold.stop[1]};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
         if (*all[i] >= 0)
-            close(*all[i]);
+            fd_close(*all[i]);
         *all[i] = -1;
     }
 }
@@ -650,8 +667,8 @@ static int keeper_start(void)
     drop(cold.stage, PAGES * PAGE);
     if (register_range(cold.stage, PAGES * PAGE) < 0)
         return -ENOMEM;
-    cold.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    if (pipe2(cold.stop, O_CLOEXEC) < 0)
+    cold.pagemap = fd_open("/proc/self/pagemap", O_RDONLY);
+    if (weft__syscall(SYS_pipe2, (long)cold.stop, O_CLOEXEC, 0, 0, 0, 0) < 0)
         return -EMFILE;
     at_store(&cold.closing, 0);
     at_store(&cold.ended, 0);

@@ -11,9 +11,9 @@
  *      page ──UFFDIO_MOVE──> staging ──pack──> block    block ──unpack──> UFFDIO_COPY──> page
  *      (from here on who touches it waits)              (and those that waited go on)
  *
- * Only pages that are *absent* stop anybody. So in the classes that take part (slots up to COLD_MOST)
- * no page is ever absent but those put away: a chunk is filled with the kernel's zero page when it
- * is made, which costs the page tables that it would get anyway, and is filled up again where
+ * Only pages that are *absent* stop anybody. So in the classes that take part (up to 256 KiB) no
+ * page is ever absent but those put away: a chunk is filled with the kernel's zero page when it is
+ * made, which costs the page tables that it would get anyway, and is filled up again where
  * something was dropped. A stack grows through it as through absent pages, by a fault that nobody
  * of us sees.
  *
@@ -23,8 +23,8 @@
  * C2  From the move until the block is entered, or the page put back, cold.lock is held; the keeper
  *     answers under it. So it never takes a page that is on the way for one that was dropped.
  * C3  The page with the record goes first. Whether the fiber waits is read from it when it is out:
- *     nobody can claim the fiber then, so nobody runs it. A fiber that waits has saved its
- *     registers (P2 of park.c): what lies below its stack pointer is dead. Else it is put back.
+ *     nobody can claim the fiber then, so nobody runs it. Who waits has saved his registers (P2 of
+ *     park.c): what lies below his stack pointer is dead. Else it is put back.
  * C4  The keeper waits for nobody who may touch a stack: it allocates nothing, takes no lock but
  *     cold.lock, gets no signals, and touches no stack, no record. Who holds cold.lock touches no
  *     stack either.
@@ -34,8 +34,9 @@
  * C6  A slot's state says SLOT_AWAY only while its record is out, so that a look at all parked
  *     fibers does not bring them back. The keeper says LIVE first, then puts the page there: from
  *     then on the fiber may run and end.
- * C7  Who holds an armed timer (a sleeper, a wait with a limit) stays: the timer is a link of a heap,
- *     and the first to expire after many were armed walks over all of them, under the heap's lock.
+ * C7  Who holds an armed timer (a sleeper, a wait with a limit) stays: the timer is a link of a
+ *     heap, and the first to expire after many were armed walks over all of them, under the heap's
+ *     lock.
  *
  * Who may call what: start, stop and closing: the run. The others: any thread, freeze without a
  * lock of the runtime. Progress: a touch waits for the keeper, some 10 us, more under load.

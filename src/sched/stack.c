@@ -547,7 +547,7 @@ void weft__stack_mark_away(uint32_t slot, bool away)
     set_live(slot >> SLOT_BITS, slot & ((1u << SLOT_BITS) - 1), away ? SLOT_AWAY : SLOT_LIVE);
 }
 
-void weft__stack_chunks_each(void (*fn)(char *base, size_t slot_bytes, uint32_t slots, bool fresh))
+void weft__stack_chunks_each(weft__chunk_fn *fn)
 {
     for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++) {
         uint32_t chunks = at_load(&classes[c].chunk_count);

@@ -33,8 +33,8 @@
  *     weft__stack_free; only live slots' records may be read by others.
  * K2  The guard of a slot is installed before its first use and survives MADV_DONTNEED.
  * K3  A cold slot's memory is not touched until it is allocated again.
- * K4  A slot whose pages cold.c has put away is live; weft__stack_walk, which looks at all again and
- *     again, passes over it, all others do not.
+ * K4  A slot whose pages cold.c has put away is live; weft__stack_walk, which looks at all again
+ *     and again, passes over it, all others do not.
  *
  * Concurrency: alloc, free and what else names a cache: the cache's owner only (the worker's
  * thread, or whoever has taken an idle worker), and, in batches, the class's lock (rank STACK).
@@ -82,9 +82,10 @@ void weft__stack_cache_trim(struct weft__stack_cache *cache);
 /** Gives to the kernel what lay in the classes' hot lists all the time since the last trim. */
 void weft__stack_trim(void);
 /** All chunks there are; `fresh` is false. */
-void weft__stack_chunks_each(void (*fn)(char *base, size_t slot_bytes, uint32_t slots, bool fresh));
-/** Visits live stacks that are not away, from *at on (0: the first), for so many units of work: a live one takes 16,
- * any other slot 1. False: that was the last, and *at is 0 again. */
+typedef void weft__chunk_fn(char *base, size_t slot_bytes, uint32_t slots, bool fresh);
+void weft__stack_chunks_each(weft__chunk_fn *fn);
+/** Visits live stacks that are not away, from *at on (0: the first), for so many units of work: a
+ * live one takes 16, any other slot 1. False: that was the last, and *at is 0 again. */
 bool weft__stack_walk(
     uint64_t *at, unsigned units, void (*fn)(struct weft__fiber *f, void *arg), void *arg);
 /** The highest usable address: just below the record. */

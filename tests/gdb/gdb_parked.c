@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* gdb_parked.c - fibers in several states, and then a trap: what test_gdb.py looks at. With WEFT_COLD in
- * the environment the trap waits until the stacks of the takers have been put away. */
+/* gdb_parked.c - fibers in several states, and then a trap: what test_gdb.py looks at. With
+ * WEFT_COLD in the environment the trap waits until the takers' stacks have been put away. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -118,9 +118,11 @@ static bool wait_once(struct party *p, volatile unsigned char *data)
         data[i] = salt(p, i);
     p->data = data;
     p->waits = f;
+    weft__tsan_release(p);
     int rc =
         weft__park(p->reason, p, __builtin_return_address(0), 0, weft__commit_unlock, &p->lock);
     weft__leave();
+    weft__tsan_acquire(p);
     CHECK_EQ(rc, (int)(p->rounds & 0xff));
     check_data(p);
     p->rounds++;
@@ -167,11 +169,13 @@ static bool is_waiting(struct party *p)
     bool waits = p->waits != NULL;
     weft__unlock(&p->lock);
     weft__leave();
+    weft__tsan_acquire(p);
     return waits;
 }
 
 static bool wake_up(struct party *p, bool over)
 {
+    weft__tsan_release(p);
     weft__enter();
     weft__lock(&p->lock, WEFT__RANK_SYNC);
     struct weft__fiber *f = p->waits;

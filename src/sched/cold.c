@@ -40,7 +40,7 @@ enum {
     PAGES = 4, /* a fiber with more between stack pointer and record stays */
     COLD_MOST = 256 << 10,
     GRANULE_SHIFT = 26, /* no chunk is smaller, so no two begin in the same 64 MiB */
-    GRANULES = 1 << (47 - GRANULE_SHIFT),
+    GRANULES = 1 << (48 - GRANULE_SHIFT),
     MESSAGES = 32,
     SWEEP = 64, /* brought back at one touch, at most */
     BITE = 1024,
@@ -73,7 +73,7 @@ static struct {
     int fd, pagemap, stop[2];
     _Atomic uint32_t closing, ended, freezing, forking, forked;
     _Atomic uint64_t count_away, frozen, thawed, refused, zeros;
-    char *swept_to; /* where the last touch was, and how long the run of neighbours is by now */
+    uintptr_t swept_to; /* where the last touch was, and how long the run of neighbours is by now */
     unsigned sweep;
 } cold;
 _Atomic uint32_t weft__cold_running;
@@ -370,12 +370,14 @@ static WEFT__TSAN_FREE void break_sharing(char *sp, const char *end)
 static long freeze(struct cold_chunk *k, struct weft__fiber *f, char *sp, uint32_t slot)
 {
     long rc = -EBUSY;
+    weft__tsan_quiet(); /* the order of lock is not seen, memcpy is */
     weft__lock(&cold.lock, WEFT__RANK_COLD);
     at_store(&cold.freezing, 1);
     if (!at_load(&cold.forking) && !at_load(&cold.closing))
         rc = freeze_locked(k, f, sp, slot);
     at_store(&cold.freezing, 0);
     weft__unlock(&cold.lock);
+    weft__tsan_loud();
     return rc;
 }
 
@@ -447,7 +449,7 @@ static bool thaw_locked(struct cold_chunk *k, uint32_t index)
  * each touch of the next neighbour doubles how many are brought back with it. */
 static void sweep_locked(struct cold_chunk *k, uint32_t index)
 {
-    char *at = k->base + index * k->slot_bytes;
+    uintptr_t at = (uintptr_t)k->base + index * k->slot_bytes;
     bool up = at == cold.swept_to + k->slot_bytes, down = at + k->slot_bytes == cold.swept_to;
     cold.sweep = !(up || down) ? 1 : cold.sweep < SWEEP ? cold.sweep * 2 : SWEEP;
     cold.swept_to = at;
@@ -456,7 +458,7 @@ static void sweep_locked(struct cold_chunk *k, uint32_t index)
         if (index >= k->slots)
             return;
         thaw_locked(k, index);
-        cold.swept_to = k->base + index * k->slot_bytes;
+        cold.swept_to = (uintptr_t)k->base + index * k->slot_bytes;
     }
 }
 
@@ -526,6 +528,7 @@ static void *keeper_main(void *arg)
     bool all = false;
     (void)arg;
     weft__service_thread(1);
+    weft__tsan_quiet();
     while (!at_load(&cold.ended) || !all || at) {
         await(at != NULL);
         while (answer_those_there())
@@ -536,6 +539,7 @@ static void *keeper_main(void *arg)
         }
         thaw_some(&at, &index);
     }
+    weft__tsan_loud();
     weft__service_thread(-1);
     at_store(&cold.ended, 2);
     weft__futex_wake(&cold.ended, 1);

@@ -6,7 +6,8 @@
  * They are kept word by word: a mask of the bytes that are not zero, then those bytes; a run of
  * zero words is a zero and its length. So a word costs one byte to nine, a pointer seven, and both
  * directions are a loop of some lines that a debugger can do too (tools/gdb/weft-gdb.py does).
- * Rejected: a compressing library (a third smaller at ten times the time, and it allocates).
+ * Rejected, without a measurement: a compressing library. It wants memory of its own, and the
+ * debugger's script would need it too.
  *
  *      region, 4 MiB, aligned:   | slab 0: struct slab [64] | slab 1 | slab 2 | ... | slab 63 |
  *      slab, 64 KiB:             | block | block | ... of one size |

@@ -15,9 +15,9 @@
  *
  * Each option can be overridden from the environment, so that a deployed program can be tried with
  * other numbers: WEFT_WORKERS, WEFT_MAX_FIBERS, WEFT_MAX_THREADS, WEFT_STACK_BYTES, WEFT_DRAIN
- * (such as "2s", "500ms"), WEFT_PREEMPT (0 or 1). Sizes take K, M and G. A value that cannot be
- * read is an error (-EINVAL, and a sentence to the log), never silently ignored. docs/options.md
- * has all options and variables.
+ * (such as "2s", "500ms"), WEFT_PREEMPT (0 or 1), WEFT_COLD (a time as well). Sizes take K, M and
+ * G. A value that cannot be read is an error (-EINVAL, and a sentence to the log), never silently
+ * ignored. docs/options.md has all options and variables.
  */
 #ifndef WEFT_RUN_H
 #define WEFT_RUN_H
@@ -40,6 +40,11 @@ typedef struct weft_run_opts {
     int64_t drain_ns;     /* how long fibers may go on once the first function returned; 0: 10 s */
     bool no_preempt;      /* leave fibers alone that burn the CPU: no signals are sent */
     int preempt_signal;   /* 0: SIGURG */
+    /* The stack of a fiber that has been parked for so long is put away until somebody touches it:
+     * a page less for each, against some 10 us at the touch. 0: never. Wants Linux 6.8, and
+     * userfaultfd with the kernel's own faults (CAP_SYS_PTRACE, vm.unprivileged_userfaultfd=1, or
+     * access to /dev/userfaultfd); where that cannot be had, weft_run fails. */
+    int64_t cold_ns;
 } weft_run_opts;
 
 /**
@@ -58,7 +63,9 @@ typedef struct weft_run_opts {
  *   -ETIMEDOUT the same, but fibers were left over (*ret_result is set). -EBUSY a runtime runs
  *   already; -EDEADLK called on a fiber; -EINVAL app is NULL, or an option or its environment
  *   variable makes no sense; -ENOMEM, -EAGAIN threads or stacks could not be made; -ENOTSUP the
- *   kernel's pages are not of 4 KiB (some kernels for aarch64). In these cases app did not run.
+ *   kernel's pages are not of 4 KiB (some kernels for aarch64). -EPERM, -ENOSYS, -ENOTSUP cold_ns
+ *   is set, and the kernel does not let us, or cannot (told in the log). In these cases app did not
+ *   run.
  * Blocks:    the calling thread, until the runtime has ended.
  * Callable:  a plain thread, not on a fiber. Again, once it has returned.
  * Order:     everything before the call happens-before app; app's end happens-before the return.

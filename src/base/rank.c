@@ -28,7 +28,7 @@ static __thread struct {
 static const char *rank_name(enum weft__rank r)
 {
     static const char *const names[] = {
-        "no rank", "ALARM", "CTX", "SYNC", "FD", "TIMER", "SCHED", "THREAD", "STACK"};
+        "no rank", "ALARM", "CTX", "SYNC", "FD", "TIMER", "SCHED", "THREAD", "STACK", "COLD"};
     return (unsigned)r < sizeof names / sizeof *names ? names[r] : names[0];
 }
 

@@ -47,6 +47,7 @@ enum weft__rank {
     WEFT__RANK_SCHED,     /* global queue, idle lists */
     WEFT__RANK_THREAD,    /* one thread's ownership of its worker */
     WEFT__RANK_STACK,     /* stack arenas */
+    WEFT__RANK_COLD,      /* stacks that are put away */
 };
 
 /** Text for the object (a weft_object) that a lock belongs to; sync sets it. */

@@ -75,6 +75,8 @@ static int environment(struct weft__sched_opts *o)
         o->drain_ns = n ? n : 1;
     if (rc >= 0 && (rc = from_env("WEFT_PREEMPT", counts, 1, &n)) > 0)
         o->no_preempt = n == 0;
+    if (rc >= 0 && (rc = from_env("WEFT_COLD", times, INT64_MAX, &n)) > 0)
+        o->cold_ns = n;
     return rc < 0 ? rc : 0;
 }
 
@@ -87,8 +89,9 @@ int weft__options_read(const weft_run_opts *opts, struct weft__sched_opts *ret)
             o->size);
         return -EINVAL;
     }
-    if (o->drain_ns < 0 || o->preempt_signal < 0 || o->preempt_signal > SIGRTMAX) {
-        weft__log(WEFT_LOG_ERROR, "weft_run: drain_ns or preempt_signal makes no sense");
+    if (o->drain_ns < 0 || o->cold_ns < 0 || o->preempt_signal < 0 ||
+        o->preempt_signal > SIGRTMAX) {
+        weft__log(WEFT_LOG_ERROR, "weft_run: drain_ns, cold_ns or preempt_signal makes no sense");
         return -EINVAL;
     }
     int preempt = o->preempt_signal ? o->preempt_signal : SIGURG;
@@ -103,6 +106,7 @@ int weft__options_read(const weft_run_opts *opts, struct weft__sched_opts *ret)
         .stack_bytes = o->stack_bytes,
         .drain_ns = o->drain_ns,
         .no_preempt = o->no_preempt,
-        .preempt_signal = o->preempt_signal};
+        .preempt_signal = o->preempt_signal,
+        .cold_ns = o->cold_ns};
     return environment(ret);
 }

@@ -23,6 +23,7 @@
 #include <weft/run.h>
 
 #include "base/fatal.h"
+#include "sched/cold.h"
 #include "sched/overflow.h"
 #include "sched/simulate.h"
 #include "sched/worker.h"
@@ -52,6 +53,7 @@ static int entry_main(void *arg)
     int rc = s->entry(s->entry_arg);
     weft__enter();
     s->result = rc;
+    weft__cold_closing(); /* all are about to be touched */
     if (s->finish)
         s->finish(rc);
     s->drain_timer = (struct weft__timer){.fn = drain_over, .arg = s};
@@ -124,6 +126,7 @@ static void options_take(struct weft__sched *s, const struct weft__sched_opts *o
     s->stack_bytes = o->stack_bytes ? o->stack_bytes : DEFAULT_STACK;
     s->drain_ns = o->drain_ns ? o->drain_ns : default_drain_ns;
     s->thread_idle_ns = o->thread_idle_ns ? o->thread_idle_ns : default_thread_idle_ns;
+    s->cold_ns = o->sim ? 0 : o->cold_ns;
     s->sim = o->sim;
     s->preempt = !o->no_preempt && !o->sim;
     s->preempt_signal = o->preempt_signal ? o->preempt_signal : SIGURG;
@@ -293,6 +296,8 @@ int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft
     s->entry_arg = arg;
     s->finish = finish;
     int rc = workers_init(s);
+    if (rc == 0 && s->cold_ns)
+        rc = weft__cold_start();
     if (rc == 0)
         rc = services_start(s);
     if (rc == 0) {
@@ -308,6 +313,7 @@ int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft
     bool left_over = at_load(&s->timed_out);
     if (left_over)
         weft__fibers_each(end_wait, NULL);
+    weft__cold_stop();
     weft__timer_stop(&s->drain_timer);
     for (unsigned i = 0; s->worker && i < s->workers; i++) {
         weft__stack_cache_flush(&s->worker[i].stacks);

@@ -31,7 +31,7 @@
  *
  * The wake word (fiber.wake):   RUN ──(successor)──> WAIT or WAIT_HARD ──(claim)──> RUN
  *                               | INTERRUPT may be set at any time
- *                               | SHRINK, OWED, SHRUNK while it waits: shrink.c
+ *                               | SHRINK, OWED, SHRUNK while it waits: shrink.c; WARM: cold.c
  *
  * S1  Every waker reaches a fiber through a node that it found linked under the object's lock, and
  *     unlinks it; a parker that was woken by someone else removes its remaining nodes under their
@@ -110,6 +110,7 @@ enum { /* the wake word */
     WEFT__WAKE_SHRINK = 8,  /* its stack is being shrunk: whoever readies it leaves OWED instead */
     WEFT__WAKE_OWED = 16,   /* ... and the shrinker makes it runnable */
     WEFT__WAKE_SHRUNK = 32, /* looked at since it parked */
+    WEFT__WAKE_WARM = 64,   /* cold.c's: holds an armed timer, so it stays while it waits */
     WEFT__WAKE_KEPT = WEFT__WAKE_INTERRUPT | WEFT__WAKE_SHRINK, /* by a claim */
 };
 
@@ -382,6 +383,7 @@ struct weft__sched_opts {
     int64_t thread_idle_ns; /* a surplus thread ends after so long without work; 0: 5 s */
     bool no_preempt;        /* leave hogs alone (no signals) */
     int preempt_signal;     /* 0: SIGURG */
+    int64_t cold_ns;        /* parked for so long, a stack is put away (cold.h); 0: never */
     const struct weft__sim_driver *sim; /* simulate.h: who makes the choices; NULL: no simulation */
 };
 /**

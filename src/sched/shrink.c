@@ -35,7 +35,8 @@
  *
  * A pass over all stacks begins each period while anybody is busy, in bites of BITE a tick (64
  * live stacks: about 2% of a core at most, while a million fibers park anew); when all are idle
- * IDLE_PASSES more are made, in larger bites, and then the monitor sleeps for good (M4). Each
+ * IDLE_PASSES more are made (and those that cold stacks wait for), in larger bites, and then the
+ * monitor sleeps for good (M4). The same walk hands to cold.c who has been parked for longer. Each
  * period also trims the pools of free stacks (stack.h), and flushes those of workers that slept
  * since the last.
  *
@@ -49,6 +50,7 @@
 #include <sys/syscall.h>
 
 #include "base/futex.h"
+#include "sched/cold.h"
 #include "sched/worker.h"
 
 enum { DEEP_PAGES = 4, PAGE = 4096, PIECE = 256, BITE = 1024, IDLE_BITE = 65536, IDLE_PASSES = 5 };
@@ -56,8 +58,14 @@ static const int64_t age_ns = 1000000000, period_ns = 1000000000;
 
 static _Atomic uint64_t shrunk;
 
+/* Who has been parked since then is looked at; whose stack is put away (INT64_MIN: nobody's). */
+struct moments {
+    int64_t parked_ns, cold_ns;
+};
+
 static struct {
-    int64_t began_ns, parked_ns;
+    int64_t began_ns;
+    struct moments since;
     uint64_t at;
     bool passing;
     unsigned idle_passes;
@@ -88,7 +96,10 @@ static size_t below(const struct weft__fiber *f, uintptr_t sp)
 static bool deep(const char *low, size_t bytes)
 {
     unsigned char there[PIECE];
+    int there_now = weft__cold_resident(low, bytes, DEEP_PAGES);
     unsigned found = 0;
+    if (there_now >= 0)
+        return there_now >= DEEP_PAGES;
     while (bytes > 0 && found < DEEP_PAGES) {
         size_t n = bytes < (size_t)PIECE * PAGE ? bytes : (size_t)PIECE * PAGE;
         bytes -= n;
@@ -121,8 +132,10 @@ static void shrink(struct weft__fiber *f, uint32_t w)
     struct weft__sched *s = &weft__sched;
     at_add(&s->detached, 1);
     if (at_cas(&f->wake, &w, w | WEFT__WAKE_SHRINK | WEFT__WAKE_SHRUNK)) {
-        long rc = weft__syscall(SYS_madvise, (long)f->stack_low, (long)below(f, (uintptr_t)f->sp),
-            MADV_DONTNEED, 0, 0, 0);
+        size_t bytes = below(f, (uintptr_t)f->sp);
+        long rc =
+            weft__syscall(SYS_madvise, (long)f->stack_low, (long)bytes, MADV_DONTNEED, 0, 0, 0);
+        weft__cold_refill(f->stack_low, bytes);
         at_add(&shrunk, (uint64_t)(rc == 0));
         uint32_t both = WEFT__WAKE_SHRINK | WEFT__WAKE_OWED;
         if (at_and(&f->wake, ~both) & WEFT__WAKE_OWED)
@@ -135,11 +148,13 @@ static void shrink(struct weft__fiber *f, uint32_t w)
 /* Others write what this reads; what it decides from that, the wake word confirms or refuses. */
 static WEFT__TSAN_FREE void look(struct weft__fiber *f, void *arg)
 {
-    int64_t parked_ns = *(int64_t *)arg;
+    const struct moments *since = arg;
+    if (since->cold_ns != INT64_MIN && weft__cold_freeze(f, since->cold_ns))
+        return;
     uint32_t w = at_load(&f->wake);
     if ((w & WEFT__WAKE_MASK) == WEFT__WAKE_RUN || w & (WEFT__WAKE_SHRINK | WEFT__WAKE_SHRUNK))
         return;
-    if (*(volatile int64_t *)&f->park_since_ns > parked_ns)
+    if (*(volatile int64_t *)&f->park_since_ns > since->parked_ns)
         return;
     size_t bytes = below(f, (uintptr_t) * (void *volatile *)&f->sp);
     if (deep(f->stack_low, bytes))
@@ -150,11 +165,18 @@ static WEFT__TSAN_FREE void look(struct weft__fiber *f, void *arg)
 
 void weft__shrink_all(int64_t parked_ns)
 {
+    struct moments since = {parked_ns, INT64_MIN};
     uint64_t at = 0;
-    while (weft__stack_walk(&at, IDLE_BITE, look, &parked_ns))
+    while (weft__stack_walk(&at, IDLE_BITE, look, &since))
         ;
     weft__idle_stacks_flush();
     weft__stack_trim();
+}
+
+/* Idle for so many periods, there is nobody left to look at. */
+static bool all_seen(void)
+{
+    return own.idle_passes == IDLE_PASSES + (unsigned)(weft__sched.cold_ns / period_ns);
 }
 
 bool weft__shrink_tick(int64_t now_ns, bool idle)
@@ -162,16 +184,17 @@ bool weft__shrink_tick(int64_t now_ns, bool idle)
     bool disturbed = false;
     if (!idle)
         own.idle_passes = 0;
-    if (own.idle_passes == IDLE_PASSES)
+    if (all_seen())
         return false;
     if (now_ns - own.began_ns >= period_ns) { /* a pass under way goes on */
         own.began_ns = now_ns;
-        own.parked_ns = now_ns - age_ns;
+        int64_t cold_ns = weft__sched.cold_ns;
+        own.since = (struct moments){now_ns - age_ns, cold_ns ? now_ns - cold_ns : INT64_MIN};
         own.passing = true;
         weft__stack_trim();
         disturbed = weft__idle_stacks_flush();
     }
-    if (own.passing && !weft__stack_walk(&own.at, idle ? IDLE_BITE : BITE, look, &own.parked_ns)) {
+    if (own.passing && !weft__stack_walk(&own.at, idle ? IDLE_BITE : BITE, look, &own.since)) {
         own.passing = false;
         own.idle_passes += idle;
     }
@@ -183,7 +206,7 @@ int64_t weft__shrink_rest_ns(int64_t now_ns)
     enum { SOON_NS = 1000000 };
     if (own.passing)
         return SOON_NS;
-    if (own.idle_passes == IDLE_PASSES)
+    if (all_seen())
         return -1;
     int64_t left = own.began_ns + period_ns - now_ns;
     return left > SOON_NS ? left : SOON_NS;

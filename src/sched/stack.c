@@ -14,6 +14,7 @@
 #include "base/futex.h"
 #include "base/lock.h"
 #include "base/peek.h"
+#include "sched/cold.h"
 #include "sched/sanitize.h"
 #include "sched/sched.h"
 
@@ -46,6 +47,7 @@ enum slot_state {
     SLOT_LIVE,
     SLOT_BARE, /* free, and its guard could not be had */
     SLOT_COLD, /* free, and its pages are the kernel's */
+    SLOT_AWAY, /* live, and cold.c has put its pages away */
 };
 
 struct chunk {
@@ -136,6 +138,12 @@ static void set_live(unsigned c, uint32_t index, uint8_t live)
     at_store_rel(&k->live[index - k->first], live); /* [mo:live] */
 }
 
+static bool slot_used(const struct chunk *k, uint32_t i)
+{
+    uint8_t state = at_load_acq(&k->live[i]); /* [mo:live] */
+    return state == SLOT_LIVE || state == SLOT_AWAY;
+}
+
 void *weft__stack_top(struct weft__fiber *f)
 {
     return (void *)((uintptr_t)f & ~(uintptr_t)15);
@@ -190,6 +198,8 @@ static int class_grow_locked(unsigned c)
         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (base == MAP_FAILED)
         return -ENOMEM;
+    if (weft__cold_on())
+        weft__cold_chunk(base, class_bytes[c], slots, true);
     meta_taken_locked(k, slots);
     *ch = (struct chunk){.base = base, .first = k->slots, .slots = slots, .live = (void *)(ch + 1)};
     at_store_rel(&k->chunks[n], ch); /* [mo:chunk] */
@@ -468,8 +478,10 @@ int weft__stack_alloc(
 
 static void pages_drop(const struct weft__fiber *f)
 {
-    weft__syscall(SYS_madvise, (long)f->stack_low, (long)weft__stack_bytes(f), MADV_DONTNEED, 0, 0,
-        0); /* K3 from here on */
+    char *low = f->stack_low;
+    size_t bytes = weft__stack_bytes(f);
+    weft__syscall(SYS_madvise, (long)low, (long)bytes, MADV_DONTNEED, 0, 0, 0);
+    weft__cold_refill(low, bytes); /* K3 from here on */
 }
 
 static void cold_put_locked(unsigned c, uint32_t index)
@@ -529,6 +541,21 @@ void weft__stack_mark_live(struct weft__fiber *f)
 void weft__stack_mark_dead(struct weft__fiber *f)
 {
     set_live(slot_class(f), slot_index(f), SLOT_FREE);
+}
+void weft__stack_mark_away(uint32_t slot, bool away)
+{
+    set_live(slot >> SLOT_BITS, slot & ((1u << SLOT_BITS) - 1), away ? SLOT_AWAY : SLOT_LIVE);
+}
+
+void weft__stack_chunks_each(weft__chunk_fn *fn)
+{
+    for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++) {
+        uint32_t chunks = at_load(&classes[c].chunk_count);
+        for (uint32_t n = 0; n < chunks; n++) {
+            const struct chunk *k = at_load_acq(&classes[c].chunks[n]); /* [mo:chunk] */
+            fn(k->base, class_bytes[c], k->slots, false);
+        }
+    }
 }
 
 void weft__stack_cache_flush(struct weft__stack_cache *cache)
@@ -616,8 +643,7 @@ void weft__stack_each(bool (*fn)(struct weft__fiber *f, void *arg), void *arg)
         for (uint32_t n = 0; n < chunks; n++) {
             struct chunk *k = at_load_acq(&classes[c].chunks[n]); /* [mo:chunk] */
             for (uint32_t i = 0; i < k->slots; i++)
-                if (at_load_acq(&k->live[i]) == SLOT_LIVE && /* [mo:live] */
-                    !fn(slot_record(c, k->first + i), arg))
+                if (slot_used(k, i) && !fn(slot_record(c, k->first + i), arg))
                     return;
         }
     }
@@ -634,8 +660,7 @@ struct weft__fiber *weft__stack_find(uintptr_t addr, bool *ret_guard)
                 continue;
             uint32_t i = (uint32_t)((addr - low) / class_bytes[c]);
             *ret_guard = (addr - low) % class_bytes[c] < WEFT__GUARD_BYTES;
-            bool live = at_load_acq(&k->live[i]) == SLOT_LIVE; /* [mo:live] */
-            return live ? slot_record(c, k->first + i) : NULL;
+            return slot_used(k, i) ? slot_record(c, k->first + i) : NULL;
         }
     }
     return NULL;

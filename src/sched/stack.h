@@ -33,6 +33,8 @@
  *     weft__stack_free; only live slots' records may be read by others.
  * K2  The guard of a slot is installed before its first use and survives MADV_DONTNEED.
  * K3  A cold slot's memory is not touched until it is allocated again.
+ * K4  A slot whose pages cold.c has put away is live; weft__stack_walk, which looks at all again
+ *     and again, passes over it, all others do not.
  *
  * Concurrency: alloc, free and what else names a cache: the cache's owner only (the worker's
  * thread, or whoever has taken an idle worker), and, in batches, the class's lock (rank STACK).
@@ -71,14 +73,19 @@ bool weft__stack_prepare(void);
 /** Called by the allocator's user once the record is filled in (K1), and by weft__stack_free. */
 void weft__stack_mark_live(struct weft__fiber *f);
 void weft__stack_mark_dead(struct weft__fiber *f);
+/** The record of this slot (fiber.slot), a live one, is or is no more out of its place: cold.h. */
+void weft__stack_mark_away(uint32_t slot, bool away);
 /** Gives a whole cache to the classes' lists (a worker ends, or has been idle for long). */
 void weft__stack_cache_flush(struct weft__stack_cache *cache);
 /** Gives half of what is in the cache to the classes, down to a few. */
 void weft__stack_cache_trim(struct weft__stack_cache *cache);
 /** Gives to the kernel what lay in the classes' hot lists all the time since the last trim. */
 void weft__stack_trim(void);
-/** Visits live stacks from *at on (0: the first), for so many units of work: a live one takes 16,
- * any other slot 1. False: that was the last, and *at is 0 again. */
+/** All chunks there are; `fresh` is false. */
+typedef void weft__chunk_fn(char *base, size_t slot_bytes, uint32_t slots, bool fresh);
+void weft__stack_chunks_each(weft__chunk_fn *fn);
+/** Visits live stacks that are not away, from *at on (0: the first), for so many units of work: a
+ * live one takes 16, any other slot 1. False: that was the last, and *at is 0 again. */
 bool weft__stack_walk(
     uint64_t *at, unsigned units, void (*fn)(struct weft__fiber *f, void *arg), void *arg);
 /** The highest usable address: just below the record. */

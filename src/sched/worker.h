@@ -166,7 +166,7 @@ struct weft__sched {
     bool preempt, retake;
     int preempt_signal;
     const struct weft__sim_driver *sim; /* NULL: no simulation */
-    int64_t drain_ns, thread_idle_ns;
+    int64_t drain_ns, thread_idle_ns, cold_ns;
     int result;
     _Atomic uint32_t timed_out;
     struct weft__timer drain_timer;

@@ -60,6 +60,21 @@ def core_file():
 
 
 @case
+def stacks_that_are_away():
+    """A stopped process brings no stack back, and a core file has none of them: they are read where they are kept."""
+    cold = ["-ex", "set environment WEFT_COLD=1ms"]
+    text = gdb(*cold, "-ex", "run", "-ex", f"source {SCRIPT}", *LOOK, PROGRAM)
+    if "no cold stacks here" in text:
+        skip("no userfaultfd for us here")
+    looks_right(text)
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(PROGRAM)) as folder:
+        core = os.path.join(folder, "core")
+        gdb(*cold, "-ex", "run", "-ex", f"source {SCRIPT}", "-ex", f"weft core {core}", PROGRAM)
+        text = gdb("-ex", f"source {SCRIPT}", *LOOK, PROGRAM, core)
+        looks_right(text)
+
+
+@case
 def numbers_are_those_of_the_arenas():
     with open(os.path.join(ROOT, "src/sched/stack.c"), encoding="utf-8") as f:
         source = f.read()

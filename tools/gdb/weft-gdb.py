@@ -9,7 +9,8 @@
 
 Nothing is called in the process, only memory is read: the arenas' tables (classes[] in
 src/sched/stack.c) lead to the records of the live fibers, a record to the saved stack pointer, and
-frame pointers through the stack. A fiber that runs is found on its thread. It wants libweft's debug
+frame pointers through the stack. The stack of a fiber that is put away (cold_ns) is unpacked from where it is kept (src/sched/cold.c); to
+gdb itself such memory cannot be read. A fiber that runs is found on its thread. It wants libweft's debug
 information (weft is built with it; a stripped libweft.so needs its .debug file).
 
 A core file as the kernel writes it has all stacks. gdb's own generate-core-file (gcore) reads a megabyte
@@ -30,6 +31,33 @@ COLOURS, COLOUR_BYTES = 8, 192  # src/sched/stack.c; the test compares
 MAX_FRAMES = 64
 SAVED = {"i386:x86-64": (6, 5), "aarch64": (11, 10)}    # words of pc and fp in a saved stack: the pictures in src/arch
 PAGE = 4096
+LIVE, AWAY = 1, 4    # states of a slot: src/sched/stack.c
+
+
+def unpack(code):
+    """Words as weft__pack of src/sched/cold_store.c packs them."""
+    out, at = bytearray(), 0
+    while at < len(code):
+        mask, at = code[at], at + 1
+        if mask == 0:
+            out += bytes(8 * code[at])
+            at += 1
+            continue
+        for bit in range(8):
+            there = mask >> bit & 1
+            out.append(code[at] if there else 0)
+            at += there
+    return bytes(out)
+
+
+class Record:
+    """A fiber's record that is not at its address now."""
+
+    def __init__(self, value, address):
+        self.value, self.address = value, address
+
+    def __getitem__(self, field):
+        return self.value[field]
 
 
 class Lib:
@@ -45,6 +73,8 @@ class Lib:
             self.class_bytes = self.static("stack.c", "class_bytes")
             self.reasons = self.static("fiber.c", "reasons")
             self.sched = gdb.parse_and_eval("weft__sched")
+            self.piece = 0, b""    # where the stack last seen would be, if it is away
+            self.away = self.tables_of_away()
         except gdb.error as e:
             raise gdb.GdbError(f"no libweft with debug information here: {e}")
         finally:
@@ -57,7 +87,29 @@ class Lib:
                 return symbol.value()
         raise gdb.error(f"no {name} of {file}")
 
+    def tables_of_away(self):
+        """Base of a chunk: address of its table of blocks."""
+        tables, k = {}, self.static("cold.c", "cold")["chunks"]
+        while int(k):
+            tables[int(k["base"])] = int(k["away"].address)
+            k = k["next"]
+        return tables
+
+    def bring(self, base, i, at):
+        """The record at `at`, in slot i of the chunk, whose stack is put away; None: it is on the way."""
+        inferior = gdb.selected_inferior()
+        block = self.read_word(self.away[base] + 8 * i)
+        if not block:
+            return None
+        low, _, size = struct.unpack("<QII", inferior.read_memory(block, 16).tobytes())
+        self.piece = low, unpack(inferior.read_memory(block + 16, size).tobytes())
+        record = self.piece[1][at - low:at - low + self.fiber.sizeof]
+        return Record(gdb.Value(record, self.fiber), at)
+
     def read_word(self, address):
+        low, data = self.piece
+        if low <= address < low + len(data):
+            return int.from_bytes(data[address - low:address - low + 8], "little")
         return int(gdb.Value(address).cast(self.word.pointer()).dereference())
 
     def fibers(self):
@@ -69,10 +121,13 @@ class Lib:
                 chunk = k["chunks"][n].dereference()
                 base, slots, first = int(chunk["base"]), int(chunk["slots"]), int(chunk["first"])
                 live = inferior.read_memory(int(chunk["live"]), slots).tobytes()
-                for i in (i for i in range(slots) if live[i] == 1):
+                for i in (i for i in range(slots) if live[i] in (LIVE, AWAY)):
                     down = (first + i) % COLOURS * COLOUR_BYTES + record
                     at = base + i * slot_bytes + slot_bytes - down
-                    yield gdb.Value(at).cast(self.fiber.pointer()).dereference()
+                    self.piece = 0, b""
+                    f = self.bring(base, i, at) if live[i] == AWAY else gdb.Value(at).cast(self.fiber.pointer()).dereference()
+                    if f is not None:
+                        yield f
 
     def machs(self):
         m = self.sched["all_machs"]
@@ -269,12 +324,14 @@ class Core(gdb.Command):
     def fill(core, memory, pagemap):
         for offset, address, size in loads(core):
             for first, end in pages_there(pagemap, address, size // PAGE):
-                for at in range(first * PAGE, end * PAGE, 256 * PAGE):
+                at = first * PAGE
+                while at < end * PAGE:    # up to a guard, and on behind it
                     try:
                         data = os.pread(memory, min(256 * PAGE, end * PAGE - at), address + at)
-                    except OSError:    # a device's, or gone
-                        continue
+                    except OSError:    # a device's, or a guard, or gone
+                        data = b""
                     os.pwrite(core, data, offset + at)
+                    at += len(data) or PAGE
 
     def invoke(self, argument, from_tty):
         if not argument:

@@ -13,7 +13,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <weft/timer.h>
+#include <weft/fiber.h>
 #include <weft/wsproto.h>
 
 struct reader {

@@ -45,6 +45,8 @@ _Noreturn void test_fail(const char *file, int line, const char *fmt, ...)
 _Noreturn void test_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /** Seed of this run (WEFT_SEED, else random); printed by test_main when the case fails. */
 uint64_t test_seed(void);
+/** Called in a case's process when the case has returned, where a program has such a function. */
+__attribute__((weak)) void test_ended(void);
 /** For how long a stress case may go on: WEFT_STRESS_SECONDS, else 1. */
 int test_stress_seconds(void);
 /** Runs fn in a child; fails unless it ends by a signal or a non-zero status and its standard error

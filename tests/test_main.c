@@ -110,6 +110,8 @@ static int run_case(struct test_case *c, int timeout_s, char *reason, size_t rea
         close(p[1]);
         c->fn();
         fflush(NULL);
+        if (test_ended)
+            test_ended();
         _exit(0);
     }
     close(p[1]);

@@ -62,10 +62,10 @@ typedef struct weft_run_opts {
  * Returns 0 once app has returned and all fibers have ended.
  *   -ETIMEDOUT the same, but fibers were left over (*ret_result is set). -EBUSY a runtime runs
  *   already; -EDEADLK called on a fiber; -EINVAL app is NULL, or an option or its environment
- *   variable makes no sense; -ENOMEM, -EAGAIN threads or stacks could not be made; -ENOTSUP the
- *   kernel's pages are not of 4 KiB (some kernels for aarch64). -EPERM, -ENOSYS, -ENOTSUP cold_ns
- *   is set, and the kernel does not let us, or cannot (told in the log). In these cases app did not
- *   run.
+ *   variable makes no sense; -ENOMEM, -EAGAIN threads or stacks could not be made; -EMFILE,
+ *   -ENFILE no descriptor for its poller; -ENOTSUP the kernel's pages are not of 4 KiB (some
+ *   kernels for aarch64). -EPERM, -ENOSYS, -ENOTSUP cold_ns is set, and the kernel does not let us,
+ *   or cannot (told in the log). In these cases app did not run.
  * Blocks:    the calling thread, until the runtime has ended.
  * Callable:  a plain thread, not on a fiber. Again, once it has returned.
  * Order:     everything before the call happens-before app; app's end happens-before the return.

@@ -9,8 +9,8 @@
 #define WEFT_BASE_HOOKS_H
 #include <stdbool.h>
 
-/** io: sets the poller. */
-void weft__io_init(void);
+/** io: sets the poller. 0, or what the kernel refused it with (-EMFILE, -ENFILE, -ENOMEM). */
+int weft__io_init(void);
 /** diag: signal handlers, symbols, the hooks of fatal.h and below. */
 void weft__diag_init(void);
 

@@ -76,6 +76,8 @@ static int run_under(struct app *a, const struct weft__sched_opts *o, int *ret_r
     struct weft__fiber *me = weft__self();
     if (me && !(me->flags & WEFT__F_THREAD))
         return -EDEADLK;
+    if (weft__attach_try() < 0)
+        return -ENOMEM;
     struct weft_ctx *root = weft_ctx_with_cancel(&weft__ctx_background), *none = NULL;
     if (root == &weft__ctx_no_memory || weft__ctx_prepare() < 0) {
         weft_ctx_free(root);
@@ -86,9 +88,11 @@ static int run_under(struct app *a, const struct weft__sched_opts *o, int *ret_r
         weft_ctx_free(root);
         return -EBUSY;
     }
-    weft__io_init();
-    weft__diag_init();
-    int rc = weft__sched_run(first_fiber, a, first_born, NULL, finish, o, ret_result);
+    int rc = weft__io_init();
+    if (rc == 0) {
+        weft__diag_init();
+        rc = weft__sched_run(first_fiber, a, first_born, NULL, finish, o, ret_result);
+    }
     weft__tsan_acquire(&weft__ctx_root);
     at_store(&weft__ctx_root, NULL);
     if (rc == -ETIMEDOUT) { /* their links lead into the root: it stays */

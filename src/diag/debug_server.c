@@ -181,7 +181,6 @@ static void serve(int fd)
 static void *server_main(void *arg)
 {
     int ln = (int)(intptr_t)arg;
-    weft__service_thread(1);
     for (;;) {
         int fd = accept4(ln, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0) {

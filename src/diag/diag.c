@@ -90,7 +90,6 @@ static void *quit_main(void *arg)
 {
     uint64_t count;
     (void)arg;
-    weft__service_thread(1);
     while (read(quit_fd, &count, sizeof count) == sizeof count || errno == EINTR) {
         weft__eprintf(
             "weft: SIGQUIT: every fiber and pinned loop of process %d\n\n", (int)getpid());

@@ -64,6 +64,9 @@ void weft__text_write(const struct weft__text *t, int fd)
             return;
         done += n > 0 ? (size_t)n : 0;
     }
+    static const char cut[] = "(no memory for the rest of this report)\n";
+    if (t->failed && write(fd, cut, sizeof cut - 1) < 0)
+        return;
 }
 
 void weft__text_free(struct weft__text *t)

@@ -156,7 +156,6 @@ static void *file_main(void *arg)
 {
     struct io_uring_cqe *cqe;
     (void)arg;
-    weft__service_thread(1);
     arm_event();
     for (;;) {
         int rc = weft__uring_submit_and_wait(&ring, NULL);

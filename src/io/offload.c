@@ -38,7 +38,6 @@ void weft__job_done(struct weft__job *j)
 static void *pool_main(void *arg)
 {
     (void)arg;
-    weft__service_thread(1);
     for (;;) {
         weft__enter();
         weft__lock(&lock, WEFT__RANK_FD);

@@ -67,6 +67,11 @@ struct weft__fd *weft__fd_get(int fd)
     return &chunk[fd % PER_CHUNK];
 }
 
+int weft__fd_lack(int fd)
+{
+    return fd < 0 || fd >= PER_CHUNK * CHUNKS ? -EBADF : -ENOMEM;
+}
+
 int weft__fd_kind(int fd, struct weft__fd *r)
 {
     if (r->kind != WEFT__FD_UNKNOWN)
@@ -318,22 +323,26 @@ static unsigned poller_waiters(void)
     return at_load(&waiting);
 }
 
-void weft__io_init(void)
+int weft__io_init(void)
 {
     static const struct weft__poller poller = {poller_wait, poller_wake, poller_waiters};
     if (at_load(&epoll_fd) >= 0)
-        return;
+        return 0;
     struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE_TOKEN};
-    int ep = weft__sys_epoll_create(), rc = ep;
-    if (rc >= 0)
-        rc = wake_fd = weft__sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (rc >= 0)
-        rc = weft__sys_epoll_ctl(ep, EPOLL_CTL_ADD, wake_fd, &ev);
-    if (rc < 0)
-        weft__fatal("cannot make an epoll instance: %s; is the limit of open files reached?",
-            strerrordesc_np(-rc));
+    int ep = weft__sys_epoll_create();
+    int wake = ep < 0 ? ep : weft__sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int rc = wake < 0 ? wake : weft__sys_epoll_ctl(ep, EPOLL_CTL_ADD, wake, &ev);
+    if (rc < 0) {
+        if (wake >= 0)
+            weft__sys_close(wake);
+        if (ep >= 0)
+            weft__sys_close(ep);
+        return rc;
+    }
+    wake_fd = wake;
     at_store(&epoll_fd, ep);
     weft__poller_set(&poller);
+    return 0;
 }
 
 /* ---- waiting ---- */
@@ -424,7 +433,7 @@ static int set_init(struct wait_set *s, struct weft__fd_wait *w, unsigned n, int
     for (unsigned i = 0; i < n; i++) {
         struct weft__fd *r = weft__fd_get(w[i].fd);
         if (!r)
-            return -EBADF;
+            return weft__fd_lack(w[i].fd);
         unsigned at = i;
         struct weft__fd_wait x = w[i];
         for (; at > 0 && s->w[at - 1].record > r; at--) {
@@ -517,8 +526,8 @@ int weft__fd_wait(int fd, enum weft__dir dir, void *caller)
 int weft__fd_close(int fd)
 {
     struct weft__fd *r = weft__fd_get(fd);
-    if (!r)
-        return -EBADF;
+    if (!r) /* without a record nobody waits for it */
+        return weft__sys_close(fd);
     weft__lock(&r->lock, WEFT__RANK_FD);
     bool registered = r->registered;
     record_reset_locked(r);

@@ -69,6 +69,8 @@ struct weft__fd_wait {
 
 /** The record of fd, made on demand; NULL: fd out of range or no memory. */
 struct weft__fd *weft__fd_get(int fd);
+/** Why there is none: -EBADF or -ENOMEM. */
+int weft__fd_lack(int fd);
 /** What kind fd is, asked from the kernel at its first use. Negative errno: not a descriptor. */
 int weft__fd_kind(int fd, struct weft__fd *r);
 /** Says that fd is new: a socket just made by us, non-blocking. */

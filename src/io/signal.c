@@ -156,7 +156,6 @@ static void *courier_main(void *arg)
 {
     uint64_t n;
     (void)arg;
-    weft__service_thread(1);
     for (;;) {
         weft__syscall(SYS_read, at_load(&courier_fd), (long)&n, sizeof n, 0, 0, 0);
         at_store(&told, 0);

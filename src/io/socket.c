@@ -78,7 +78,7 @@ static ssize_t transfer(struct transfer *t, void *caller)
 {
     struct weft__fiber *f = weft__enter();
     struct weft__fd *r = weft__fd_get(t->fd);
-    long rc = r ? weft__fd_kind(t->fd, r) : -EBADF;
+    long rc = r ? weft__fd_kind(t->fd, r) : weft__fd_lack(t->fd);
     int kind = (int)rc;
     if (rc >= 0 && (rc = weft__cancelled(f)) == 0) {
         if (kind == WEFT__FD_FILE) {

@@ -198,7 +198,8 @@ int weft_http_serve_fd(
     {
         WEFT_SHIELD(apart);
         WEFT_SCOPE(conns, .errors = WEFT_COLLECT, .name = "http connections");
-        rc = accept_all(&s, stop, &conns);
+        rc = weft_ctx_check(); /* without memory for the scope no connection could be served */
+        rc = rc < 0 ? rc : accept_all(&s, stop, &conns);
         weft_close(fd);
         stop_all(&s);
         drained = drain(&s, &conns);

@@ -527,7 +527,6 @@ static void *keeper_main(void *arg)
     uint32_t index = 0;
     bool all = false;
     (void)arg;
-    weft__service_thread(1);
     weft__tsan_quiet();
     while (!at_load(&cold.ended) || !all || at) {
         await(at != NULL);

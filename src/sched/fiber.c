@@ -169,8 +169,11 @@ static int spawn(
             budget_give(w);
             return -E2BIG;
         }
+        weft__valgrind_start(f, top);
         memcpy(top, s->copy, s->copy_bytes);
         f->arg = top;
+    } else {
+        weft__valgrind_start(f, top);
     }
     f->sp = weft__arch_stack_init(top, fiber_start, f);
     weft__sanitize_new(f);

@@ -44,7 +44,25 @@ static pthread_once_t foreign_once = PTHREAD_ONCE_INIT;
 /* The C++ runtime's per-thread exception state, where there is one. */
 extern void *__cxa_get_globals(void) __attribute__((weak));
 
-struct weft__mach *weft__mach_new(void)
+/* The stack that signal handlers of one of the runtime's threads run on, a guard page below it. */
+static int alt_stack_map(struct weft__mach *m)
+{
+    char *p = mmap(NULL, ALT_STACK_BYTES + 4096, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (p == MAP_FAILED)
+        return -ENOMEM;
+    m->alt_stack = p;
+    return mprotect(p, 4096, PROT_NONE) < 0 ? -ENOMEM : 0;
+}
+
+static void alt_stack_unmap(struct weft__mach *m)
+{
+    if (m->alt_stack)
+        munmap(m->alt_stack, ALT_STACK_BYTES + 4096);
+    m->alt_stack = NULL;
+}
+
+struct weft__mach *weft__mach_new(bool foreign)
 {
     struct weft__sched *s = &weft__sched;
     weft__lock(&s->lock, WEFT__RANK_SCHED);
@@ -59,17 +77,24 @@ struct weft__mach *weft__mach_new(void)
         m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (m == MAP_FAILED)
             return NULL;
+        weft__sanitize_record(m, sizeof *m);
     }
     m->idle.flags = WEFT__F_IDLE;
     at_store(&m->hog_timer, WEFT__NO_HOG_TIMER);
     m->gathered_tail = &m->gathered;
     m->t.cur = &m->idle;
+    m->foreign = foreign;
+    if (!foreign && alt_stack_map(m) < 0) {
+        weft__mach_free(m);
+        return NULL;
+    }
     return m;
 }
 
 void weft__mach_free(struct weft__mach *m)
 {
     struct weft__sched *s = &weft__sched;
+    alt_stack_unmap(m);
     weft__tsan_release(m);
     weft__lock(&s->lock, WEFT__RANK_SCHED);
     m->all_next = s->free_machs;
@@ -82,19 +107,6 @@ static int *errno_address(void)
     return &errno;
 }
 
-static void alt_stack_install(struct weft__mach *m)
-{
-    size_t bytes = ALT_STACK_BYTES;
-    void *p = mmap(
-        NULL, bytes + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (p == MAP_FAILED)
-        weft__fatal("no memory for a signal stack");
-    mprotect(p, 4096, PROT_NONE);
-    stack_t ss = {.ss_sp = (char *)p + 4096, .ss_size = bytes};
-    m->alt_stack = p;
-    sigaltstack(&ss, &m->old_alt);
-}
-
 void weft__mach_bind(struct weft__mach *m)
 {
     int *(*volatile address)(void) = errno_address;
@@ -104,7 +116,8 @@ void weft__mach_bind(struct weft__mach *m)
     m->tid = (int)weft__syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
     weft__sanitize_thread(&m->idle);
     if (!m->foreign) {
-        alt_stack_install(m);
+        stack_t ss = {.ss_sp = (char *)m->alt_stack + 4096, .ss_size = ALT_STACK_BYTES};
+        sigaltstack(&ss, &m->old_alt);
         weft__hog_timer_open(m);
     }
     weft__tls_thread = &m->t;
@@ -114,11 +127,9 @@ void weft__mach_unbind(struct weft__mach *m)
 {
     weft__tls_thread = NULL;
     weft__hog_timer_close(m);
-    if (m->alt_stack) {
+    if (m->alt_stack)
         sigaltstack(&m->old_alt, NULL);
-        munmap(m->alt_stack, ALT_STACK_BYTES + 4096);
-        m->alt_stack = NULL;
-    }
+    alt_stack_unmap(m);
 }
 
 void weft__mach_wake(struct weft__mach *m)
@@ -230,7 +241,7 @@ int weft__mach_spawn(void)
 {
     struct weft__sched *s = &weft__sched;
     pthread_attr_t attr;
-    struct weft__mach *m = weft__mach_new();
+    struct weft__mach *m = weft__mach_new(false);
     if (!m)
         return -ENOMEM;
     pthread_attr_init(&attr);
@@ -329,22 +340,37 @@ static void foreign_end(void *arg)
 
 static void foreign_key_make(void)
 {
-    pthread_key_create(&foreign_key, foreign_end);
+    int rc = pthread_key_create(&foreign_key, foreign_end);
+    if (rc != 0)
+        weft__fatal("no key for the data of threads (%s)", strerrordesc_np(rc));
+}
+
+void weft__mach_attach(struct weft__mach *m)
+{
+    pthread_once(&foreign_once, foreign_key_make);
+    if (pthread_setspecific(foreign_key, m) != 0)
+        weft__fatal("no memory for a thread's record");
+    m->idle.flags = WEFT__F_THREAD;
+    at_store(&m->idle.state, (uint32_t)WEFT__RUNNING);
+    weft__mach_bind(m);
+    m->service = weft__is_service(m->tid);
+    if (!m->service)
+        at_add(&weft__sched.foreign, 1);
+}
+
+int weft__attach_try(void)
+{
+    struct weft__mach *m = weft__tls_thread ? weft__mach_self() : weft__mach_new(true);
+    if (!m)
+        return -ENOMEM;
+    if (!weft__tls_thread)
+        weft__mach_attach(m);
+    return 0;
 }
 
 struct weft__thread *weft__attach_thread(void)
 {
-    struct weft__mach *m = weft__mach_new();
-    if (!m)
+    if (weft__attach_try() < 0) /* most calls have no way to say so */
         weft__fatal("no memory for a thread's record");
-    pthread_once(&foreign_once, foreign_key_make);
-    m->foreign = true;
-    m->idle.flags = WEFT__F_THREAD;
-    at_store(&m->idle.state, (uint32_t)WEFT__RUNNING);
-    weft__mach_bind(m);
-    pthread_setspecific(foreign_key, m);
-    m->service = weft__is_service(m->tid);
-    if (!m->service)
-        at_add(&weft__sched.foreign, 1);
-    return &m->t;
+    return weft__tls_thread;
 }

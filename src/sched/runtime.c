@@ -167,20 +167,25 @@ static int services_start(struct weft__sched *s)
     }
     s->retake = weft__syscall(
                     SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) == 0;
-    int rc = -pthread_create(&s->monitor_thread, NULL, weft__monitor_main, s);
+    int rc = s->preempt ? weft__preempt_install(s->preempt_signal) : 0;
     if (rc < 0)
         return rc;
+    rc = -pthread_create(&s->monitor_thread, NULL, weft__monitor_main, s);
+    if (rc < 0)
+        goto no_monitor;
     rc = -pthread_create(&s->spawner_thread, NULL, weft__spawner_main, s);
-    if (rc < 0) {
-        at_store(&s->stopping, 1);
-        weft__monitor_kick();
-        pthread_join(s->monitor_thread, NULL);
-        return rc;
-    }
-    if (s->preempt)
-        rc = weft__preempt_install(s->preempt_signal);
+    if (rc < 0)
+        goto no_spawner;
     weft__overflow_install();
     weft__spawner_request();
+    return 0;
+no_spawner:
+    at_store(&s->stopping, 1);
+    weft__monitor_kick();
+    pthread_join(s->monitor_thread, NULL);
+no_monitor:
+    if (s->preempt)
+        weft__preempt_uninstall();
     return rc;
 }
 
@@ -229,11 +234,8 @@ static void services_stop(struct weft__sched *s, struct weft__mach *self)
     weft__overflow_uninstall();
 }
 
-static int run_here(struct weft__sched *s, const struct weft__spawn *entry)
+static int run_here(struct weft__sched *s, struct weft__mach *self, const struct weft__spawn *entry)
 {
-    struct weft__mach *self = weft__mach_new();
-    if (!self)
-        return -ENOMEM;
     struct weft__thread *before = weft__tls_thread;
     self->main = true;
     weft__mach_bind(self);
@@ -260,7 +262,6 @@ static int run_here(struct weft__sched *s, const struct weft__spawn *entry)
     weft__tsan_loud();
     weft__mach_unbind(self);
     weft__tls_thread = before;
-    weft__mach_free(self);
     return rc;
 }
 
@@ -298,18 +299,21 @@ int weft__sched_run(int (*entry)(void *), void *arg, void (*prepare)(struct weft
     int rc = workers_init(s);
     if (rc == 0 && s->cold_ns)
         rc = weft__cold_start();
+    struct weft__mach *self = rc == 0 ? weft__mach_new(false) : NULL;
     if (rc == 0)
-        rc = services_start(s);
+        rc = self ? services_start(s) : -ENOMEM;
     if (rc == 0) {
         struct weft__spawn e = {.entry = entry_main,
             .arg = s,
             .prepare = prepare,
             .prepare_arg = prepare_arg,
             .spawn_site = __builtin_return_address(0)};
-        rc = run_here(s, &e);
+        rc = run_here(s, self, &e);
         if (rc == 0 && ret_result)
             *ret_result = s->result;
     }
+    if (self)
+        weft__mach_free(self);
     bool left_over = at_load(&s->timed_out);
     if (left_over)
         weft__fibers_each(end_wait, NULL);

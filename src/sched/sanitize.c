@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* sanitize.c - the calls of sanitize.h, in sanitizer builds only. */
+/* sanitize.c - the calls of sanitize.h, in sanitizer builds and for valgrind only. */
 #include "sched/sanitize.h"
 
 #include "sched/sched.h"
@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 
 /* A fiber's saved fake stack lies in fiber->sanitizer; an idle stack's bounds in stack_low and
  * park_since_ns (unused there). */
@@ -61,6 +62,11 @@ void weft__sanitize_stack_reset(struct weft__fiber *f)
     __asan_unpoison_memory_region(
         f->stack_low, (size_t)((char *)weft__stack_top(f) - f->stack_low));
 }
+
+void weft__sanitize_record(struct weft__mach *m, size_t bytes)
+{
+    __lsan_register_root_region(m, bytes);
+}
 #elif defined(WEFT__TSAN)
 void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
@@ -93,6 +99,30 @@ void weft__sanitize_end(struct weft__fiber *f)
 void weft__sanitize_stack_reset(struct weft__fiber *f)
 {
     (void)f;
+}
+void weft__sanitize_record(struct weft__mach *m, size_t bytes)
+{
+    (void)m;
+    (void)bytes;
+}
+#elif defined(WEFT_VALGRIND)
+#include <valgrind/memcheck.h>
+
+_Atomic int weft__on_valgrind;
+
+void weft__valgrind_stack_made(struct weft__fiber *f)
+{
+    if (!RUNNING_ON_VALGRIND)
+        return;
+    at_store(&weft__on_valgrind, 1);
+    (void)VALGRIND_STACK_REGISTER(f->stack_low, weft__stack_top(f)); /* for ever, as its memory */
+}
+
+void weft__valgrind_stack_start(struct weft__fiber *f, char *top)
+{
+    enum { FIRST_FRAME_BYTES = 512 };
+    char *low = top - FIRST_FRAME_BYTES;
+    (void)VALGRIND_MAKE_MEM_UNDEFINED(low, (size_t)((char *)weft__stack_top(f) - low));
 }
 #else
 typedef int weft__sanitize_not_empty; /* ISO C wants one declaration a file */

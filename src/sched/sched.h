@@ -181,6 +181,8 @@ struct weft__thread {       /* hot part; the rest is in sched/worker.h */
 /* ---- entering and leaving ---- */
 void weft__enter_slow(struct weft__thread *t);
 struct weft__thread *weft__attach_thread(void);
+/** Makes the calling thread's record if it has none. 0, -ENOMEM. */
+int weft__attach_try(void);
 
 /** Enters the runtime; returns the current fiber (of a plain thread: its own record, made at its
  * first call). */
@@ -363,8 +365,8 @@ void weft__outside_add(int n);
 /** Counts a thread of the library itself in (+1) or out (-1): it is not one that could wake fibers
  * of its own accord. */
 void weft__service_thread(int n);
-/** A thread of the library itself, detached, without signals; 0: the usual stack. fn calls
- * weft__service_thread(1) first. Allocates: not inside the runtime. 0 or a negative errno. */
+/** A thread of the library itself, detached, without signals, counted in and with its record made;
+ * 0: the usual stack. Allocates: not inside the runtime. 0 or a negative errno. */
 int weft__service_start(size_t stack_bytes, void *(*fn)(void *), void *arg);
 
 /* ---- blocking calls ---- */

@@ -245,7 +245,7 @@ static int guard_range(unsigned c, uint32_t first, uint32_t n)
     struct iovec v[FRESH_MAX];
     for (uint32_t i = 0; i < n; i++)
         v[i] = (struct iovec){slot_base(c, first + i), WEFT__GUARD_BYTES};
-    if (n > 1 && !at_load(&use_mprotect)) {
+    if (n > 1 && !at_load(&use_mprotect) && !weft__on_valgrind) { /* which lacks that call */
         long rc =
             weft__syscall(SYS_process_madvise, PIDFD_SELF, (long)v, n, MADV_GUARD_INSTALL, 0, 0);
         if (rc == (long)n * WEFT__GUARD_BYTES)
@@ -266,7 +266,7 @@ static void populate_range(unsigned c, uint32_t first, uint32_t n)
     struct iovec v[FRESH_MAX];
     for (uint32_t i = 0; i < n; i++)
         v[i] = (struct iovec){slot_base(c, first + i) + class_bytes[c] - 4096, 4096};
-    if (n > 1)
+    if (n > 1 && !weft__on_valgrind)
         weft__syscall(SYS_process_madvise, PIDFD_SELF, (long)v, n, MADV_POPULATE_WRITE, 0, 0);
 }
 
@@ -340,6 +340,7 @@ static int make_fresh(
     *ret_list = *ret_last = NULL;
     for (uint32_t i = good; i-- > 0;) {
         struct weft__fiber *f = record_init(c, first + i);
+        weft__valgrind_stack_made(f);
         f->next = *ret_list;
         *ret_list = f;
         *ret_last = *ret_last ? *ret_last : f;

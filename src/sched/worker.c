@@ -21,7 +21,10 @@
  */
 #include <limits.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/fatal.h"
 #include "sched/ring.h"
@@ -417,33 +420,49 @@ static unsigned starting_threads_locked(void)
     return n;
 }
 
-static unsigned strangers(DIR *d, unsigned *ret_starting)
+/* Of a piece of the directory of threads. */
+static unsigned strangers_locked(const char *entries, long bytes)
 {
     unsigned n = 0;
-    struct dirent *e;
-    rewinddir(d);
+    for (long at = 0; at < bytes;) {
+        const struct dirent64 *e = (const void *)(entries + at);
+        n += e->d_name[0] != '.' && !own_thread_locked(atoi(e->d_name));
+        at += e->d_reclen;
+    }
+    return n;
+}
+
+/* -1: the directory cannot be read. */
+static int strangers(int dir, unsigned *ret_starting)
+{
+    _Alignas(struct dirent64) char piece[4096];
+    int n = 0;
+    weft__syscall(SYS_lseek, dir, 0, SEEK_SET, 0, 0, 0);
     weft__lock(&weft__sched.lock, WEFT__RANK_SCHED);
     *ret_starting = starting_threads_locked(); /* before: one may say its number meanwhile */
-    while ((e = readdir(d)))
-        n += e->d_name[0] != '.' && !own_thread_locked(atoi(e->d_name));
+    long got;
+    while ((got = weft__syscall(SYS_getdents64, dir, (long)piece, sizeof piece, 0, 0, 0)) > 0)
+        n += (int)strangers_locked(piece, got);
     weft__unlock(&weft__sched.lock);
-    return n;
+    return got < 0 ? -1 : n;
 }
 
 /* Whether the process has threads that are not the runtime's. By name and not by number: a thread
  * of ours is on the list before it exists, and would make up for a stranger. While one is starting
- * it cannot be told from a stranger: wait for it. */
+ * it cannot be told from a stranger: wait for it. By system calls alone: a deadlock for want of
+ * memory is to be found too. */
 static bool foreign_threads(void)
 {
     static _Atomic uint32_t never;
-    unsigned n, starting;
-    DIR *d = opendir("/proc/self/task");
-    if (!d)
+    unsigned starting;
+    int n, dir = (int)weft__syscall(SYS_openat, AT_FDCWD, (long)"/proc/self/task",
+               O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
+    if (dir < 0)
         return true;
-    while ((n = strangers(d, &starting)) && starting && !at_load(&weft__sched.stopping))
+    while ((n = strangers(dir, &starting)) > 0 && starting && !at_load(&weft__sched.stopping))
         weft__futex_wait(&never, 0, 100000);
-    closedir(d);
-    return n > 0;
+    weft__syscall(SYS_close, dir, 0, 0, 0, 0, 0);
+    return n != 0;
 }
 
 /* Every worker idle and nothing queued, in flight, or due: only somebody outside could change it.

@@ -95,17 +95,19 @@ struct weft__mach {
     _Atomic(struct weft__fiber *) committing; /* P4 of park.c */
     int *errno_at;                            /* this thread's errno */
     void **eh_at; /* this thread's C++ exception globals, or NULL without a C++ runtime */
-    struct weft__fiber idle;   /* the idle stack's record; of a plain thread: its own record */
-    struct weft__lock lock;    /* guards worker against the monitor's retake */
-    _Atomic uint32_t wake;     /* futex: set to 1 to start it */
-    _Atomic uint32_t blocking; /* inside weft_blocking_begin/end */
-    unsigned hold_depth;       /* of a plain thread, by itself: hold.c */
-    struct weft__timer *limit; /* of a plain thread that waits: what ends its wait, or NULL */
-    bool foreign;              /* a plain thread that called in */
-    bool service;              /* foreign, but the library's own */
-    bool spinning;             /* W3 */
-    bool main;                 /* the thread that called weft_run */
-    bool retired;              /* surplus: its loop ends */
+    struct weft__fiber idle;     /* the idle stack's record; of a plain thread: its own record */
+    struct weft__lock lock;      /* guards worker against the monitor's retake */
+    _Atomic uint32_t wake;       /* futex: set to 1 to start it */
+    _Atomic uint32_t blocking;   /* inside weft_blocking_begin/end */
+    unsigned hold_depth;         /* of a plain thread, by itself: hold.c */
+    struct weft__timer *limit;   /* of a plain thread that waits: what ends its wait, or NULL */
+    bool foreign;                /* a plain thread that called in */
+    bool service;                /* foreign, but the library's own */
+    void *(*service_fn)(void *); /* what it runs: service.c */
+    void *service_arg;
+    bool spinning; /* W3 */
+    bool main;     /* the thread that called weft_run */
+    bool retired;  /* surplus: its loop ends */
     bool polling;  /* blocked in the poller without a worker: ready fibers are gathered */
     bool detached; /* runs a fiber without a worker (retaken or preempted): counted in
                       sched.detached */
@@ -244,7 +246,8 @@ void weft__timers_open(struct weft__heap *h);
 
 /* mach.c */
 int weft__mach_spawn(void);
-struct weft__mach *weft__mach_new(void);
+/** foreign: for a plain thread; the runtime's own get a signal stack. NULL: no memory. */
+struct weft__mach *weft__mach_new(bool foreign);
 void weft__mach_bind(struct weft__mach *m);
 void weft__mach_unbind(struct weft__mach *m);
 void weft__mach_wake(struct weft__mach *m);
@@ -257,6 +260,8 @@ void weft__mach_rest(struct weft__mach *m, bool timed);
 void weft__machs_reap(bool all);
 
 /* service.c */
+/** Makes m, new and foreign, the record of the calling thread. */
+void weft__mach_attach(struct weft__mach *m);
 bool weft__is_service(int tid); /* said weft__service_thread(1) */
 unsigned weft__services_starting(void);
 struct weft__mach *weft__mach_running(

@@ -73,7 +73,7 @@ FIBER_TEST(shield_after_the_end)
 {
     int steps = 0;
     WEFT_SCOPE(s);
-    weft_go(&s, shielded, &steps);
+    CHECK_EQ(weft_go(&s, shielded, &steps), 0);
     weft_yield();
     weft_scope_cancel(&s);
     CHECK_EQ(weft_wait(&s), 0);
@@ -104,7 +104,7 @@ FIBER_TEST(shield_before_the_end)
     CHECK_EQ(weft_chan_new(1, 0, &g.inside), 0);
     CHECK_EQ(weft_chan_new(1, 0, &g.go_on), 0);
     WEFT_SCOPE(s);
-    weft_go(&s, ended_inside_a_shield, &g);
+    CHECK_EQ(weft_go(&s, ended_inside_a_shield, &g), 0);
     CHECK_EQ(weft_chan_recv(g.inside, NULL), 1);
     CHECK_EQ(weft_sleep(WEFT_MS), 0);
     {
@@ -135,7 +135,7 @@ FIBER_TEST(with_runs_the_block_under_a_context)
         WEFT_WITH(w, d);
         CHECK(weft_ctx_current() == d && w == d);
         WEFT_SCOPE(s); /* fibers inherit it, through the scope's context */
-        weft_go(&s, find_value, &x);
+        CHECK_EQ(weft_go(&s, find_value, &x), 0);
         CHECK_EQ(weft_wait(&s), 0);
         {
             WEFT_WITH(again, d); /* one context, two blocks */
@@ -297,7 +297,7 @@ FIBER_TEST(storm_of_timeouts)
 {
     WEFT_SCOPE(s);
     for (int i = 0; i < 20; i++)
-        weft_go(&s, storm_body, NULL);
+        CHECK_EQ(weft_go(&s, storm_body, NULL), 0);
     CHECK_EQ(weft_sleep(5 * WEFT_MS), 0);
     weft_scope_cancel(&s);
     CHECK_EQ(weft_wait(&s), 0);

@@ -131,7 +131,7 @@ FIBER_TEST(C19_interlocked_cancels)
         struct interlock x = {.parent = weft_ctx_with_cancel(weft_ctx_background())};
         x.child = weft_ctx_with_cancel(x.parent);
         WEFT_SCOPE(s);
-        weft_go(&s, cancel_child_once_parent_is_done, &x);
+        CHECK_EQ(weft_go(&s, cancel_child_once_parent_is_done, &x), 0);
         if (i & 1)
             weft_yield();
         weft_ctx_cancel(x.parent);
@@ -235,21 +235,28 @@ FIBER_TEST(C20_cancel_before_the_deadline)
     weft_ctx_free(c);
 }
 
+static void check_value(const weft_ctx *c, const void *key, const char *want)
+{
+    const char *got = weft_ctx_value(c, key);
+    CHECK(got != NULL);
+    CHECK_STR(got, want);
+}
+
 FIBER_TEST(C20_values)
 {
     weft_ctx *a = weft_ctx_with_value(weft_ctx_background(), &key_a, "outer");
     weft_ctx *b = weft_ctx_with_value(a, &key_b, "other");
     weft_ctx *c = weft_ctx_with_value(b, &key_a, "inner");
     weft_ctx *d = weft_ctx_with_value(c, &key_a, NULL);
-    CHECK_STR(weft_ctx_value(b, &key_a), "outer");
-    CHECK_STR(weft_ctx_value(c, &key_a), "inner");
-    CHECK_STR(weft_ctx_value(d, &key_b), "other");
+    check_value(b, &key_a, "outer");
+    check_value(c, &key_a, "inner");
+    check_value(d, &key_b, "other");
     CHECK(weft_ctx_value(d, &key_a) == NULL);
     CHECK(weft_ctx_value(a, &key_b) == NULL);
     char text[] = "changed later";
     weft_ctx *e = weft_ctx_with_copy(d, &key_a, text, sizeof text);
     text[0] = 'X';
-    CHECK_STR(weft_ctx_value(e, &key_a), "changed later");
+    check_value(e, &key_a, "changed later");
     weft_ctx *f = weft_ctx_with_trace(e, "4bf92f35");
     CHECK_STR(weft_ctx_trace(f), "4bf92f35");
     CHECK_STR(weft_ctx_trace(e), "");
@@ -406,7 +413,7 @@ FIBER_TEST(C21_without_cancel)
         CHECK(weft_ctx_cause(cut) == NULL);
         CHECK(weft_ctx_done(cut) == NULL);
         CHECK_EQ(weft_ctx_deadline(cut), INT64_MAX);
-        CHECK_STR(weft_ctx_value(cut, &key_a), "kept");
+        check_value(cut, &key_a, "kept");
         weft_ctx_cancel_cause(parent, weft_error_new(-EIO, "gone"));
     }
     weft_ctx *below = weft_ctx_with_cancel(cut);
@@ -431,7 +438,7 @@ FIBER_TEST(C21_cause_race)
     for (int i = 0; i < 200; i++) {
         weft_ctx *c = weft_ctx_with_cancel(weft_ctx_background());
         WEFT_SCOPE(s);
-        weft_go(&s, cancel_with_cause, c);
+        CHECK_EQ(weft_go(&s, cancel_with_cause, c), 0);
         for (;;) {
             const weft_error *cause = weft_ctx_cause(c);
             if (!cause) {
@@ -590,7 +597,7 @@ FIBER_TEST(storm_of_deadlines_and_cancels)
     weft_ctx *top = weft_ctx_with_cancel(weft_ctx_background());
     WEFT_SCOPE(s);
     for (int i = 0; i < 8; i++)
-        weft_go(&s, stormy, top);
+        CHECK_EQ(weft_go(&s, stormy, top), 0);
     CHECK_EQ(weft_wait(&s), 0);
     CHECK_EQ(children_count(top), 0);
     weft_ctx_free(top);

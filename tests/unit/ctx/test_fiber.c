@@ -20,7 +20,7 @@ FIBER_TEST(self_is_unique)
     uint64_t id[50];
     WEFT_SCOPE(s);
     for (int i = 0; i < 50; i++)
-        weft_go(&s, store_self, &id[i]);
+        CHECK_EQ(weft_go(&s, store_self, &id[i]), 0);
     CHECK_EQ(weft_wait(&s), 0);
     for (int i = 0; i < 50; i++) {
         CHECK(id[i] != 0 && id[i] != weft_self());
@@ -191,7 +191,7 @@ static int sleep_for_ever(void *arg)
 FIBER_TEST(C24_sleep_of_the_largest_duration_does_not_fire)
 {
     WEFT_SCOPE(s, .errors = WEFT_COLLECT);
-    weft_go(&s, sleep_for_ever, NULL);
+    CHECK_EQ(weft_go(&s, sleep_for_ever, NULL), 0);
     CHECK_EQ(weft_sleep(20 * WEFT_MS), 0);
     CHECK_EQ(weft_scope_live(&s), 1);
 }
@@ -213,7 +213,7 @@ FIBER_TEST(blocking_calls_do_not_stop_others)
     int ticks = 0;
     WEFT_SCOPE(s);
     for (int i = 0; i < 10; i++)
-        weft_go(&s, block_the_thread, NULL);
+        CHECK_EQ(weft_go(&s, block_the_thread, NULL), 0);
     while (weft_scope_live(&s)) {
         weft_sleep(WEFT_MS);
         ticks++;
@@ -303,7 +303,7 @@ FIBER_TEST(exit_runs_the_defers)
 {
     int count = 0;
     WEFT_SCOPE(s, .errors = WEFT_COLLECT);
-    weft_go(&s, exit_entry, &count);
+    CHECK_EQ(weft_go(&s, exit_entry, &count), 0);
     CHECK_EQ(weft_wait(&s), -EDOM);
     CHECK_EQ(count, 3);
 }
@@ -319,7 +319,7 @@ FIBER_TEST(no_try_stops_an_exit)
 {
     int count = 0;
     WEFT_SCOPE(s, .errors = WEFT_COLLECT);
-    weft_go(&s, exit_in_try, &count);
+    CHECK_EQ(weft_go(&s, exit_in_try, &count), 0);
     CHECK_EQ(weft_wait(&s), -EDOM);
     CHECK_EQ(count, 3);
 }
@@ -327,7 +327,7 @@ FIBER_TEST(no_try_stops_an_exit)
 static int first_exits(void *arg)
 {
     WEFT_SCOPE(s);
-    weft_go(&s, sleep_for_ever, NULL);
+    CHECK_EQ(weft_go(&s, sleep_for_ever, NULL), 0);
     exits_deep(arg);
     return 0;
 }

@@ -25,7 +25,7 @@ static int wait_for_ever(void *arg)
     (void)arg;
     weft_ctx_enter_shield(&b); /* the run's end does not reach it */
     parked = 1;
-    weft_chan_recv(nobody_sends, NULL);
+    CHECK(weft_chan_recv(nobody_sends, NULL) != -ENOMEM);
     woken = 1;
     return 0;
 }
@@ -146,7 +146,7 @@ static int sleep_on(void *arg)
     (void)arg;
     weft_ctx_enter_shield(&b);
     parked = 1;
-    weft_sleep(60 * WEFT_MS);
+    CHECK(weft_sleep(60 * WEFT_MS) != -ENOMEM);
     woken = 1;
     return 0;
 }
@@ -158,7 +158,7 @@ static int read_on(void *arg)
     (void)arg;
     weft_ctx_enter_shield(&b);
     parked = 1;
-    weft_read(pipe_fd[0], &byte, 1);
+    CHECK(weft_read(pipe_fd[0], &byte, 1) != -ENOMEM);
     woken = 1;
     return 0;
 }

@@ -115,7 +115,7 @@ FIBER_TEST(a_defer_runs_when_the_context_ends)
 {
     struct log l = {""};
     WEFT_SCOPE(s);
-    weft_go(&s, ends_by_context, &l);
+    CHECK_EQ(weft_go(&s, ends_by_context, &l), 0);
     weft_yield();
     weft_scope_cancel(&s);
     CHECK_EQ(weft_wait(&s), -ECANCELED);
@@ -135,7 +135,7 @@ static int unwinds_blocks(void *arg)
     struct entry e[] = {{l, "outer"}, {l, "inner"}};
     WEFT_DEFER(note, &e[0]);
     WEFT_SCOPE(s);
-    weft_go(&s, sleeper, l);
+    CHECK_EQ(weft_go(&s, sleeper, l), 0);
     weft_yield();
     WEFT_TIMEOUT(t, WEFT_HOUR);
     WEFT_DEFER(note, &e[1]);
@@ -254,7 +254,7 @@ FIBER_TEST(an_exit_in_a_defer_ends_the_panic)
 {
     struct log l = {""};
     WEFT_SCOPE(s, .errors = WEFT_COLLECT);
-    weft_go(&s, tries_an_exit_in_a_defer, &l);
+    CHECK_EQ(weft_go(&s, tries_an_exit_in_a_defer, &l), 0);
     CHECK_EQ(weft_wait(&s), -EXDEV);
     CHECK_STR(l.text, "leave outer ");
 }
@@ -280,7 +280,7 @@ FIBER_TEST(a_recovered_panic_does_not_undo_an_exit)
 {
     struct log l = {""};
     WEFT_SCOPE(s, .errors = WEFT_COLLECT);
-    weft_go(&s, tries_exits_and_panics, &l);
+    CHECK_EQ(weft_go(&s, tries_exits_and_panics, &l), 0);
     CHECK_EQ(weft_wait(&s), -EXDEV);
     CHECK_STR(l.text, "bad outer first ");
 }
@@ -362,7 +362,7 @@ FIBER_TEST(try_survives_moves_between_threads)
 {
     WEFT_SCOPE(s);
     for (int i = 0; i < 20; i++)
-        weft_go(&s, try_migrates, NULL);
+        CHECK_EQ(weft_go(&s, try_migrates, NULL), 0);
     CHECK_EQ(weft_wait(&s), 0);
 }
 
@@ -390,7 +390,7 @@ static int isolating(void *arg)
     struct log l = {""};
     (void)arg;
     WEFT_SCOPE(s, .errors = WEFT_COLLECT, .panics = WEFT_PANIC_ISOLATE);
-    weft_go(&s, panicking_fiber, &l);
+    CHECK_EQ(weft_go(&s, panicking_fiber, &l), 0);
     CHECK_EQ(weft_wait(&s), -WEFT_EPANIC);
     CHECK_STR(l.text, "cleanup ");
     CHECK(strstr(weft_error_message(weft_scope_error(&s)), "panicked: boom 9") != NULL);
@@ -430,7 +430,7 @@ static int panics_in_the_end(void *arg)
     (void)arg;
     weft__dump_hook = fake_dump;
     WEFT_SCOPE(s);
-    weft_go(&s, doomed, NULL);
+    CHECK_EQ(weft_go(&s, doomed, NULL), 0);
     return weft_wait(&s);
 }
 

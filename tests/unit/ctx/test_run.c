@@ -111,7 +111,7 @@ static int never_ends(void *arg)
     weft_set_name("stubborn");
     WEFT_SHIELD(x);
     for (;;)
-        weft_chan_recv(arg, NULL);
+        CHECK(weft_chan_recv(arg, NULL) != -ENOMEM);
     return 0;
 }
 
@@ -280,7 +280,7 @@ static int short_run(void *arg)
 {
     weft_ctx *c = weft_ctx_with_timeout(weft_ctx_current(), WEFT_HOUR);
     WEFT_WITH(w, c);
-    weft_go(NULL, lingers, arg);
+    CHECK_EQ(weft_go(NULL, lingers, arg), 0);
     weft_yield();
     weft_ctx_free(c);
     return 0;

@@ -28,7 +28,8 @@ FIBER_TEST(values_are_copied_and_joined)
         CHECK_EQ(r[i], i * i);
     CHECK_EQ(weft_wait(&s), 0); /* nothing left: at once */
     for (int i = 0; i < 100; i++)
-        weft_go_copy(&s, square, (struct job){.n = -i, .out = &r[i]}); /* and once more */
+        CHECK_EQ(
+            weft_go_copy(&s, square, (struct job){.n = -i, .out = &r[i]}), 0); /* and once more */
     CHECK_EQ(weft_wait(&s), 0);
     CHECK_EQ(r[99], 99 * 99);
 }
@@ -51,8 +52,8 @@ FIBER_TEST(first_error_cancels_the_siblings)
     atomic_int ended = 0;
     WEFT_SCOPE(s);
     for (int i = 0; i < 10; i++)
-        weft_go(&s, for_ever, &ended);
-    weft_go_copy(&s, fail_with, -EIO);
+        CHECK_EQ(weft_go(&s, for_ever, &ended), 0);
+    CHECK_EQ(weft_go_copy(&s, fail_with, -EIO), 0);
     CHECK_EQ(weft_wait(&s), -EIO);
     CHECK_EQ(ended, 10);
     CHECK_EQ(weft_error_code(weft_scope_error(&s)), -EIO);
@@ -69,9 +70,9 @@ FIBER_TEST(collect_lets_siblings_go_on)
     WEFT_SCOPE(s, .errors = WEFT_COLLECT, .name = "servers");
     for (int i = 0; i < 20; i++) {
         if (i % 2)
-            weft_go_copy(&s, fail_with, -100 - i);
+            CHECK_EQ(weft_go_copy(&s, fail_with, -100 - i), 0);
         else
-            weft_go_copy(&s, square, (struct job){.n = i, .out = &r[i]});
+            CHECK_EQ(weft_go_copy(&s, square, (struct job){.n = i, .out = &r[i]}), 0);
     }
     int first = weft_wait(&s);
     CHECK(first <= -101 && first >= -119);
@@ -89,7 +90,7 @@ static int fail_with_object(void *arg)
 FIBER_TEST(the_error_object_reaches_the_scope)
 {
     WEFT_SCOPE(s);
-    weft_go_copy(&s, fail_with_object, 7);
+    CHECK_EQ(weft_go_copy(&s, fail_with_object, 7), 0);
     CHECK_EQ(weft_wait(&s), -ENODATA);
     CHECK_STR(weft_error_message(weft_scope_error(&s)), "row 7");
     CHECK_STR(weft_error_message(weft_ctx_cause(weft_scope_ctx(&s))), "row 7");
@@ -99,7 +100,7 @@ static int open_and_leave(void *arg)
 {
     WEFT_SCOPE(s);
     for (int i = 0; i < 5; i++)
-        weft_go(&s, for_ever, arg);
+        CHECK_EQ(weft_go(&s, for_ever, arg), 0);
     return 0; /* leaving cancels and joins */
 }
 
@@ -110,7 +111,7 @@ FIBER_TEST(leaving_the_block_cancels_and_joins)
     CHECK_EQ(ended, 5);
     for (int i = 0; i < 3; i++) {
         WEFT_SCOPE(s);
-        weft_go(&s, for_ever, &ended);
+        CHECK_EQ(weft_go(&s, for_ever, &ended), 0);
         if (i == 1)
             continue;
         if (i == 2)
@@ -124,10 +125,10 @@ FIBER_TEST(scopes_nest_and_the_outer_end_reaches_the_inner)
 {
     atomic_int ended = 0;
     WEFT_SCOPE(outer);
-    weft_go(&outer, open_and_leave, &ended);
+    CHECK_EQ(weft_go(&outer, open_and_leave, &ended), 0);
     {
         WEFT_SCOPE(inner);
-        weft_go(&inner, for_ever, &ended);
+        CHECK_EQ(weft_go(&inner, for_ever, &ended), 0);
         weft_scope_cancel(&outer);
         CHECK_EQ(weft_ctx_check(), -ECANCELED);
         CHECK_EQ(weft_wait(&inner), -ECANCELED);
@@ -140,7 +141,7 @@ FIBER_TEST(a_scope_may_have_a_time_limit)
 {
     atomic_int ended = 0;
     WEFT_SCOPE(s, .timeout_ns = 3 * WEFT_MS);
-    weft_go(&s, for_ever, &ended);
+    CHECK_EQ(weft_go(&s, for_ever, &ended), 0);
     CHECK_EQ(weft_wait(&s), -ETIMEDOUT);
     CHECK_EQ(weft_ctx_err(weft_scope_ctx(&s)), -ETIMEDOUT);
     CHECK_EQ(ended, 1);
@@ -150,7 +151,7 @@ static int start_more(void *arg)
 {
     weft_scope *s = arg;
     for (int i = 0; i < 10; i++) {
-        weft_go_copy(s, fail_with, 0);
+        CHECK_EQ(weft_go_copy(s, fail_with, 0), 0);
         weft_yield();
     }
     return 0;
@@ -160,7 +161,7 @@ FIBER_TEST(a_fiber_starts_siblings)
 {
     WEFT_SCOPE(s);
     for (int i = 0; i < 10; i++)
-        weft_go(&s, start_more, &s);
+        CHECK_EQ(weft_go(&s, start_more, &s), 0);
     CHECK_EQ(weft_wait(&s), 0);
 }
 
@@ -235,7 +236,7 @@ static int wait_for_own_scope(void *arg)
 {
     (void)arg;
     WEFT_SCOPE(s, .name = "mine");
-    weft_go(&s, wait_for_own, &s);
+    CHECK_EQ(weft_go(&s, wait_for_own, &s), 0);
     return weft_wait(&s);
 }
 static void die_waiting_for_own(void)
@@ -265,7 +266,7 @@ static int start_leave_open(void *arg)
     weft_scope lost;
     (void)arg;
     WEFT_SCOPE(s);
-    weft_go(&s, leave_open, &lost);
+    CHECK_EQ(weft_go(&s, leave_open, &lost), 0);
     return weft_wait(&s);
 }
 static void die_leaving_open(void)
@@ -291,7 +292,7 @@ static void *thread_with_a_scope(void *arg)
         CHECK_EQ(weft_go_copy(&s, square, (struct job){.n = i, .out = &r[i]}), 0);
     CHECK_EQ(weft_wait(&s), 0);
     CHECK_EQ(r[3], 9);
-    weft_go_copy(&s, fail_with, -EIO);
+    CHECK_EQ(weft_go_copy(&s, fail_with, -EIO), 0);
     CHECK_EQ(weft_wait(&s), -EIO);
     *(atomic_int *)arg = 1;
     return NULL;

@@ -190,7 +190,7 @@ FIBER_TEST(C24_after_never_fires_early)
     CHECK_EQ(weft_chan_new(sizeof when, N, &out), 0);
     WEFT_SCOPE(s);
     for (int i = 0; i < N; i++)
-        weft_go_copy(&s, after_slot, (struct arrival){slots[i], out});
+        CHECK_EQ(weft_go_copy(&s, after_slot, (struct arrival){slots[i], out}), 0);
     CHECK_EQ(weft_wait(&s), 0);
     CHECK_EQ(weft_chan_len(out), N);
     weft_chan_free(out);
@@ -305,7 +305,7 @@ FIBER_TEST(C24_adjusted_timers)
 {
     WEFT_SCOPE(s);
     for (int i = 0; i < 100; i++)
-        weft_go(&s, random_walk, NULL);
+        CHECK_EQ(weft_go(&s, random_walk, NULL), 0);
     CHECK_EQ(weft_wait(&s), 0);
 }
 
@@ -324,7 +324,7 @@ FIBER_TEST(C24_a_timer_is_served_beside_a_busy_channel)
     CHECK_EQ(weft_chan_new(1, 10, &busy), 0);
     {
         WEFT_SCOPE(s);
-        weft_go(&s, keep_sending, busy);
+        CHECK_EQ(weft_go(&s, keep_sending, busy), 0);
         weft_timer *t = weft_timer_new(5 * WEFT_MS);
         do {
             which = weft_select(

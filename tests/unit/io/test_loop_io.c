@@ -268,7 +268,7 @@ BOTH(reset_is_met_by_reader_and_writer)
         close(fd[1]); /* with unread data: a reset */
         TURN_UNTIL(loop, p.all & WEFT_LOOP_HUP);
         CHECK_EQ(p.all & want, want);
-        char c;
+        char c = 0;
         CHECK_EQ(weft_loop_recv(loop, &p.io, &c, 1), -ECONNRESET);
         CHECK_EQ(weft_loop_send(loop, &p.io, &c, 1), -EPIPE);
         weft_loop_io_close(loop, &p.io);
@@ -390,7 +390,7 @@ BOTH(the_peer_hears_of_a_close_by_the_end_of_the_turn)
     weft_loop *loop = make_loop(kind);
     for (int i = 0; i < 50; i++) {
         int fd[2];
-        char c;
+        char c = 0;
         make_tcp_pair(fd, 0);
         struct probe p = {.drain = false};
         CHECK_EQ(weft_loop_io_add(loop, &p.io, fd[0], (unsigned)i % 4, on_probe), 0);

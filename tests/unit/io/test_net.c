@@ -288,6 +288,7 @@ static int big_app(void *arg)
     (void)arg;
     CHECK(weft_local_addr(ln, address, sizeof address) > 0);
     int out = weft_dial("tcp", address);
+    CHECK(out >= 0);
     CHECK((fd = weft_accept(ln)) >= 0);
     WEFT_SCOPE(s);
     CHECK_EQ(weft_go(&s, big_writer, &out), 0);
@@ -316,6 +317,7 @@ static int broken_app(void *arg)
     (void)arg;
     CHECK(weft_local_addr(ln, address, sizeof address) > 0);
     int out = weft_dial("tcp", address);
+    CHECK(out >= 0);
     CHECK((fd = weft_accept(ln)) >= 0);
     weft_close(fd);
     ssize_t n = 0;

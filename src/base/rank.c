@@ -126,6 +126,13 @@ __attribute__((noinline)) bool weft__rank_any(char *text, size_t bytes)
     return mine.count && tell(true, text, bytes);
 }
 
+__attribute__((noinline)) void weft__rank_none(const char *doing)
+{
+    char locks[1024];
+    if (__builtin_expect(mine.count != 0, 0) && tell(true, locks, sizeof locks))
+        weft__misuse("runtime %s while a runtime lock is held: %s", doing, locks);
+}
+
 __attribute__((noinline)) void weft__rank_forget(void)
 {
     mine.count = mine.beyond = 0;

@@ -21,6 +21,9 @@
  *     (weft__rank_hand; weft__park marks the one of weft__commit_unlock). After the commit the
  *     thread holds none.
  *
+ * R4  Locks are taken inside the runtime and released before it is left (S3 of sched.h): whoever
+ *     enters from outside, or leaves, holds none.
+ *
  * The list is a thread-local, although fibers move between threads: it is only touched by the
  * functions of rank.c, which are not inlined and neither park nor give its address away, so no
  * compiler can carry an address over a switch. It cannot lie in struct weft__thread, as the
@@ -65,12 +68,15 @@ void weft__rank_hand(const struct weft__lock *l);
 bool weft__rank_kept(char *text, size_t bytes);
 /** True, and the list as text, if the thread holds any lock at all. */
 bool weft__rank_any(char *text, size_t bytes);
+/** R4: ends the process if the thread holds a lock. doing: "entered", "left". */
+void weft__rank_none(const char *doing);
 /** The thread abandons what it did, locks and all (a simulation that has failed). */
 void weft__rank_forget(void);
 #else
 #define weft__rank_take(l, rank, object, above, where) ((void)0)
 #define weft__rank_drop(l) ((void)0)
 #define weft__rank_hand(l) ((void)0)
+#define weft__rank_none(doing) ((void)0)
 #define weft__rank_forget() ((void)0)
 #endif
 #endif

@@ -38,8 +38,9 @@
  *     locks before it goes on. So nobody holds a stale fiber.
  * S2  Only the winner of weft__claim writes wake_result and calls weft__ready, once.
  * S3  Between weft__enter and weft__leave the thread is never stopped by the monitor and never
- *     loses its worker. Locks of the runtime are taken only in there. Every public function that
- *     touches the runtime is enter ... leave.
+ *     loses its worker. Locks of the runtime are taken only in there, and debug builds check that
+ *     none is held at either end (R4 of rank.h). Every public function that touches the runtime is
+ *     enter ... leave.
  * S4  No runtime lock is held across weft__park except the ones that its commit releases, nor
  *     across a yield. Debug builds end the process with a sentence of misuse instead (R3 of
  *     rank.h): it takes user code that runs under such a lock to get there, such as a handler for a
@@ -191,6 +192,10 @@ static inline WEFT__TSAN_FREE struct weft__fiber *weft__enter(void)
     struct weft__thread *t = weft__arch_thread();
     if (__builtin_expect(!t, 0))
         t = weft__attach_thread();
+#ifndef NDEBUG
+    if (!at_load_rlx(&t->in_rt)) /* [mo:alone: only its own thread writes it] */
+        weft__rank_none("entered");
+#endif
     at_store_rlx(&t->in_rt, 1); /* [mo:inrt] the monitor's membarrier is the other half */
     at_compiler_fence();
     if (__builtin_expect(at_load_rlx(&t->attention) != 0, 0)) { /* [mo:inrt] */
@@ -204,6 +209,7 @@ static inline WEFT__TSAN_FREE struct weft__fiber *weft__enter(void)
 static inline WEFT__TSAN_FREE void weft__leave(void)
 {
     weft__tsan_loud();
+    weft__rank_none("left");
     struct weft__thread *t = weft__arch_thread();
     at_compiler_fence();
     at_store_rel(&t->in_rt, 0); /* [mo:inrt] */

@@ -3,6 +3,7 @@
  * allocator hooks. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -245,6 +246,47 @@ TEST(main_gives_an_exit_status)
     setenv("WEFT_WORKERS", "x", 1);
     CHECK_EQ(main_of(give, &n, text, sizeof text), 1);
     CHECK(strstr(text, "WEFT_WORKERS=x") != NULL);
+}
+
+/* ---- the signal that preempts ---- */
+
+static void users_own(int sig)
+{
+    (void)sig;
+}
+
+static bool is_users_own(int sig)
+{
+    struct sigaction sa;
+    CHECK_EQ(sigaction(sig, NULL, &sa), 0);
+    return sa.sa_handler == users_own;
+}
+
+/* Which of the two signals are the user's own while a run goes on. */
+static int ask_signals(void *arg)
+{
+    (void)arg;
+    return is_users_own(SIGURG) + 2 * is_users_own(SIGUSR1);
+}
+
+TEST(a_run_takes_its_signal_and_no_other_and_gives_it_back)
+{
+    struct sigaction sa = {.sa_handler = users_own};
+    static const struct {
+        bool no_preempt;
+        int signal, own;
+    } runs[] = {{false, 0, 2}, {false, SIGUSR1, 1}, {true, 0, 3}, {true, SIGUSR1, 3}};
+    CHECK_EQ(sigaction(SIGURG, &sa, NULL), 0);
+    CHECK_EQ(sigaction(SIGUSR1, &sa, NULL), 0);
+    unsetenv("WEFT_PREEMPT");
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        int own = -1;
+        weft_run_opts o = {
+            .size = sizeof o, .no_preempt = runs[i].no_preempt, .preempt_signal = runs[i].signal};
+        CHECK_EQ(weft_run(ask_signals, NULL, &o, &own), 0);
+        CHECK_MSG(own == runs[i].own, "run %zu: %d instead of %d", i, own, runs[i].own);
+        CHECK(is_users_own(SIGURG) && is_users_own(SIGUSR1));
+    }
 }
 
 /* ---- threads beside the runtime ---- */

@@ -262,6 +262,27 @@ TEST(a_park_with_a_lock_ends_the_process)
     EXPECT_DEATH(thread_yield_with_a_lock, "park (yield) by a plain thread");
 }
 
+static void enter_with_a_lock(void)
+{
+    take(1, WEFT__RANK_CTX);
+    weft__enter();
+}
+
+static void leave_with_a_lock(void)
+{
+    weft__enter();
+    take(1, WEFT__RANK_CTX);
+    weft__leave();
+}
+
+TEST(a_lock_held_on_the_way_in_or_out_ends_the_process)
+{
+    EXPECT_DEATH(enter_with_a_lock,
+        "misuse: runtime entered while a runtime lock is held: the lock of rank CTX taken at");
+    EXPECT_DEATH(leave_with_a_lock,
+        "misuse: runtime left while a runtime lock is held: the lock of rank CTX taken at");
+}
+
 TEST(a_commit_that_keeps_its_lock_ends_the_process)
 {
     EXPECT_DEATH(fiber_commit_forgets, "the commit of a park has not released the lock of rank");

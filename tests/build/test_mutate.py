@@ -88,7 +88,7 @@ def judges():
     before = tree()
     with tempfile.TemporaryDirectory() as folder:
         command = [TOOL, "run", "--build", folder, "--base", BUILD, "--rounds", "1", "--suites", "unit", "--programs", "test_flight",
-                   "--files", FLIGHT, "--files", ONCE, "--slow", "2"]
+                   "--files", FLIGHT, "--files", ONCE]
         sh(command + ["--only", killed.name, same.name, hidden.name])
         with open(os.path.join(folder, "results.json"), encoding="utf-8") as f:
             results = json.load(f)

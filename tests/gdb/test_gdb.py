@@ -38,7 +38,7 @@ def looks_right(text):
     check(re.search(r"fiber \d+ \[running\]\n    falls_into_the_trap at .*gdb_parked\.c:\d+\n    app at ", listing), listing)
     check(listing.count("    waits_for_jobs at ") == 3, listing)
     check("5 fibers" in listing, listing)
-    check(re.search(r"^fiber 2 .*\n(#\d.*\n)*#\d+ +0x[0-9a-f]+ in weft__park at .*park\.c:\d+\n", backtrace, re.M), backtrace)
+    check(re.search(r"^fiber 2 .*\n(#\d.*\n)*#\d+ +0x[0-9a-f]+ in weft__park(, in \w+)? at .*park\.c:\d+\n", backtrace, re.M), backtrace)
     check("no fiber 99" in backtrace, backtrace)
     check("1 fibers" in chosen and "taker" not in chosen, chosen)
 

@@ -118,7 +118,6 @@ struct simrt {
     void (*key_end)(void *);
     struct simrt_file file[SIMRT_FDS];
     unsigned dir_at;
-    struct dirent dirent;
     struct simrt_word *word;
     uint64_t warm; /* schedules of the warm-up so far */
     /* memory */

@@ -11,6 +11,7 @@
  * tells edges: each write, each simrt_fd_raise. What the library does not do here ends the schedule
  * with the call's number.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <stdarg.h>
@@ -24,7 +25,7 @@
 #include "sched/stack.h"
 #include "simrt_core.h"
 
-enum { FIRST_TID = 1000, FIRST_FD = 100, EPOLL_FD = FIRST_FD - 1 };
+enum { FIRST_TID = 1000, FIRST_FD = 100, EPOLL_FD = FIRST_FD - 1, TASKS_FD = FIRST_FD - 2 };
 
 _Atomic(void *) weft__virtual_thread;
 int64_t weft__virtual_ns;
@@ -138,33 +139,6 @@ int simrt_getattr(pthread_t t, pthread_attr_t *ret)
     return pthread_attr_setstack(ret, simrt->thread[t - 1].stack, SIMRT_STACK_BYTES);
 }
 
-/* /proc/self/task. */
-DIR *simrt_opendir(const char *path)
-{
-    (void)path;
-    simrt->dir_at = 0;
-    return (DIR *)(void *)&simrt->dir_at;
-}
-
-void simrt_rewinddir(DIR *d)
-{
-    (void)d;
-    simrt->dir_at = 0;
-}
-
-struct dirent *simrt_readdir(DIR *d)
-{
-    (void)d;
-    while (simrt->dir_at < simrt->threads) {
-        unsigned i = simrt->dir_at++;
-        if (simrt->thread[i].state == SIMRT_DONE)
-            continue;
-        snprintf(simrt->dirent.d_name, sizeof simrt->dirent.d_name, "%u", FIRST_TID + i);
-        return &simrt->dirent;
-    }
-    return NULL;
-}
-
 /* ---- descriptors ---- */
 
 static int file_new(void)
@@ -263,8 +237,32 @@ static long write_call(long fd, const void *data, size_t bytes)
     return (long)bytes;
 }
 
+/* /proc/self/task, the one folder that the runtime opens: one entry a call. */
+static long tasks_call(struct dirent64 *ret, size_t room)
+{
+    if (room < sizeof *ret)
+        return -EINVAL;
+    while (simrt->dir_at < simrt->threads) {
+        unsigned i = simrt->dir_at++;
+        if (simrt->thread[i].state == SIMRT_DONE)
+            continue;
+        ret->d_reclen = sizeof *ret;
+        snprintf(ret->d_name, sizeof ret->d_name, "%u", FIRST_TID + i);
+        return sizeof *ret;
+    }
+    return 0;
+}
+
+static long tasks_from_the_start(long result)
+{
+    simrt->dir_at = 0;
+    return result;
+}
+
 static long close_call(long fd)
 {
+    if (fd == TASKS_FD)
+        return 0;
     struct simrt_file *f = file_of(fd);
     if (f)
         f->open = false;
@@ -310,6 +308,12 @@ static long io_call(long n, long a, long b, long c, long d)
         return write_call(a, (const void *)b, (size_t)c);
     case SYS_close:
         return close_call(a);
+    case SYS_openat:
+        return tasks_from_the_start(TASKS_FD);
+    case SYS_lseek:
+        return tasks_from_the_start(0);
+    case SYS_getdents64:
+        return tasks_call((struct dirent64 *)b, (size_t)c);
     case SYS_eventfd2:
         return file_new();
     case SYS_epoll_create1:

@@ -16,7 +16,6 @@
 #ifndef SIMRT_SEAMS_H
 #define SIMRT_SEAMS_H
 /* The system's own headers first: what follows replaces calls, not declarations. */
-#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -99,9 +98,6 @@ void *simrt_malloc(size_t bytes);
 void *simrt_realloc(void *p, size_t bytes);
 void simrt_free(void *p);
 void *simrt_mmap(size_t bytes);
-DIR *simrt_opendir(const char *path);
-struct dirent *simrt_readdir(DIR *d);
-void simrt_rewinddir(DIR *d);
 _Noreturn void simrt_die(const char *how, int status);
 
 #define pthread_create(t, attr, fn, arg) ((void)(attr), simrt_pthread_create(t, fn, arg))
@@ -122,10 +118,6 @@ _Noreturn void simrt_die(const char *how, int status);
     ((void)(addr), (void)(prot), (void)(flags), simrt_mmap(bytes))
 #define munmap(p, bytes) ((void)(p), (void)(bytes), 0)
 #define mprotect(p, bytes, prot) ((void)(p), (void)(bytes), (void)(prot), 0)
-#define opendir(path) simrt_opendir(path)
-#define readdir(d) simrt_readdir(d)
-#define rewinddir(d) simrt_rewinddir(d)
-#define closedir(d) ((void)(d), 0)
 #define getenv(name) ((void)(name), (char *)NULL) /* no schedule depends on the environment */
 #define abort() simrt_die("abort", 134)
 #define _Exit(status) simrt_die("_Exit", status)

@@ -326,6 +326,7 @@ FIBER_TEST(C24_a_timer_is_served_beside_a_busy_channel)
         WEFT_SCOPE(s);
         CHECK_EQ(weft_go(&s, keep_sending, busy), 0);
         weft_timer *t = weft_timer_new(5 * WEFT_MS);
+        CHECK(t != NULL);
         do {
             which = weft_select(
                 WEFT_RECV_FROM(busy, NULL, NULL), WEFT_RECV_FROM(weft_timer_chan(t), NULL, NULL));

@@ -59,7 +59,8 @@ OF_THE_CASE = [
     ("test_loop_listen/socket_file_comes_and_goes_*", "*"),  # the look whether somebody listens was not made
 ]
 # Long before anything of theirs can fail; the whole run has them.
-NOT_QUICK = ["test_parkwake", "test_handover", "test_retake", "test_shrink", "test_shrink_model", "test_sched_many", "test_threads"]
+NOT_QUICK = ["test_parkwake", "test_handover", "test_retake", "test_shrink", "test_shrink_model", "test_sched_many", "test_threads",
+             "test_cold"]
 REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|ThreadSanitizer")
 KILLED = re.compile(r"^# killed by signal (\d+)", re.M)
 CHECK = re.compile(r"^# \S+\.[ch]:\d+: .*", re.M)

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include "io/loop_view.h"
 #include "loop_test.h"
 
 /* ---- life ---- */
@@ -142,6 +143,21 @@ BOTH(thread_has_name_and_processor)
     CHECK_EQ(weft_loop_join(loop), 0);
     CHECK_EQ(weft_loop_join(loop), -EINVAL);
     weft_loop_free(loop);
+}
+
+/* Who looks right after the start sees the loop turn, on its thread. */
+BOTH(a_start_returns_when_the_loop_turns)
+{
+    for (int i = 0; i < 200; i++) {
+        struct weft__loop_view v;
+        weft_loop *loop = make_loop(kind);
+        CHECK_EQ(weft_loop_start(loop), 0);
+        CHECK_EQ(weft__loops_view(&v, 1), 1);
+        CHECK(v.tid != 0 && v.place != WEFT__LOOP_AWAY);
+        weft_loop_stop(loop);
+        CHECK_EQ(weft_loop_join(loop), 0);
+        weft_loop_free(loop);
+    }
 }
 
 BOTH(no_such_processor)

@@ -37,9 +37,9 @@ enum { SCAN_PRESENT = 8, SCAN_ZERO = 32 };
 
 enum {
     PAGE = WEFT__PAGE_BYTES,
-    PAGES = 4, /* a fiber with more between stack pointer and record stays */
-    COLD_MOST = 256 << 10,
-    GRANULE_SHIFT = 26, /* no chunk is smaller, so no two begin in the same 64 MiB */
+    PAGES = 4,                      /* a fiber with more between stack pointer and record stays */
+    COLD_MOST = (256 << 10) + PAGE, /* a slot of the class of 256 KiB */
+    GRANULE_SHIFT = 26,             /* no chunk is smaller, so no two begin in the same 64 MiB */
     GRANULES = 1 << (48 - GRANULE_SHIFT),
     MESSAGES = 32,
     SWEEP = 64, /* brought back at one touch, at most */
@@ -185,7 +185,7 @@ static struct cold_chunk *chunk_at(uintptr_t addr)
     size_t g = addr >> GRANULE_SHIFT;
     if (g >= GRANULES)
         return NULL;
-    for (int i = 0; i < 2; i++, g--) { /* a chunk lies in two granules at most */
+    for (int i = 0; i < 3; i++, g--) { /* a chunk lies in three granules at most */
         struct cold_chunk *k = at_load(&cold.granule[g]);
         if (k && addr - (uintptr_t)k->base < k->slots * k->slot_bytes)
             return k;

@@ -74,8 +74,11 @@ struct class
     size_t meta_bytes;
 };
 
-static const size_t class_bytes[WEFT__STACK_CLASSES] = {
-    64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 80 << 20};
+/* The bytes of a slot: the size that the class is called by, and the odd page. */
+enum { ODD_BYTES = WEFT__PAGE_BYTES };
+static const size_t class_bytes[WEFT__STACK_CLASSES] = {(64 << 10) + ODD_BYTES,
+    (256 << 10) + ODD_BYTES, (1 << 20) + ODD_BYTES, (4 << 20) + ODD_BYTES, (16 << 20) + ODD_BYTES,
+    (80 << 20) + ODD_BYTES};
 static struct class classes[WEFT__STACK_CLASSES];
 static _Atomic int use_mprotect; /* the kernel refused guard regions */
 static _Atomic int limit_told;
@@ -100,7 +103,7 @@ static unsigned class_of(size_t stack_bytes)
 {
     for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++)
         if (stack_bytes + WEFT__GUARD_BYTES + 4096 <= class_bytes[c] ||
-            stack_bytes == class_bytes[c])
+            stack_bytes + ODD_BYTES == class_bytes[c])
             return c;
     return WEFT__STACK_CLASSES;
 }

@@ -7,7 +7,7 @@
  * low to high:
  *
  *     base                                                   top, 64-aligned
- *     | guard 4 pages | stack, grows down ....... | record | colour 0..1344 B |
+ *     | guard 5 pages | stack, grows down ....... | record | colour 0..1344 B |
  *                                                 ^ first sp
  *
  * Guards are MADV_GUARD_INSTALL where the kernel has it (Linux 6.13: no mapping is split), else
@@ -20,7 +20,10 @@
  * cores; when it ends, up to 64 were made in vain. A slot whose guard failed is marked in its chunk
  * and tried again by a later spawn.
  *
- * The colour keeps the hot records of different slots out of the same few L1 sets. A free stack is,
+ * Two things keep the hot lines of different slots apart. The colour does so within a page: records
+ * do not fall into the same few L1 sets. And a slot is one page more than a power of two: at a
+ * distance of 256 KiB the translations of all first pages would fall into two sets of the TLB and a
+ * few of the caches, and a thousand fibers that take turns would miss at each. A free stack is,
  * in order of preference: in a worker's own list (hot pages, no lock), in the class's hot list, or
  * cold: pages given back to the kernel, and only its state in chunk->live says that it is there, so
  * that a burst of a million fibers keeps a byte of each. Hot lists are bounded, by number and
@@ -51,7 +54,7 @@ struct weft__fiber;
 enum {
     WEFT__STACK_CLASSES = 6,
     WEFT__PAGE_BYTES = 4096, /* with larger ones a guard would cover its stack: weft_run refuses */
-    WEFT__GUARD_BYTES = 4 * WEFT__PAGE_BYTES,
+    WEFT__GUARD_BYTES = 5 * WEFT__PAGE_BYTES,
     WEFT__STACK_CACHE = 1024,
     WEFT__STACK_BATCH = 256
 };

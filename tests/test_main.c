@@ -168,11 +168,21 @@ static bool wanted(const char *name, int argc, char **argv)
     return argc < 2;
 }
 
+/* nohup, and a shell that starts a job in the background, leave these ignored: a case that asks what
+ * the library does with them begins as from a terminal. */
+static void signals_as_from_a_terminal(void)
+{
+    static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        signal(numbers[i], SIG_DFL);
+}
+
 int main(int argc, char **argv)
 {
     int count = 0, index = 0, failed = 0;
     const char *t = getenv("WEFT_TEST_TIMEOUT"), *s = getenv("WEFT_SEED");
     int timeout_s = t ? atoi(t) : 60 + 3 * test_stress_seconds();
+    signals_as_from_a_terminal();
     if (s)
         seed = strtoull(s, NULL, 0);
     else if (getrandom(&seed, sizeof seed, 0) != sizeof seed)

@@ -338,6 +338,7 @@ static void set_up(void)
     CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     CHECK_EQ(pipe(block), 0);
     snprintf(fifo, sizeof fifo, "/tmp/weft-reasons-%d", (int)getpid());
+    unlink(fifo); /* of a process of this number that was killed */
     CHECK_EQ(mkfifo(fifo, 0600), 0);
 }
 

@@ -39,8 +39,10 @@ extern __thread struct weft__thread *weft__tls_thread __attribute__((tls_model("
 void weft__arch_switch(void **ret_sp, void *sp);
 
 /** Lays out a new stack that ends at top (16-aligned) so that a switch to the result calls
- * entry(arg) with an unwind end. */
-void *weft__arch_stack_init(void *top, void (*entry)(void *), void *arg);
+ * entry(arg) with an unwind end. entry may return: the saved stack that goes on in its place. Where
+ * that is the one that this one was entered from, all returns there are foreseen, as after any
+ * call. */
+void *weft__arch_stack_init(void *top, void *(*entry)(void *), void *arg);
 
 /** Where a stack saved by weft__arch_switch goes on: program counter and frame pointer, for
  * unwinding. */

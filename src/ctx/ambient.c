@@ -93,18 +93,22 @@ void weft__ctx_unbind(struct weft__bind *b)
         at_or(&f->wake, WEFT__WAKE_INTERRUPT);
 }
 
-void weft__ctx_adopt(struct weft_ctx *c, struct weft__fiber *f)
+void weft__ctx_link(struct weft_ctx *n, struct weft__fiber *f)
 {
-    f->ctx = c;
-    struct weft_ctx *n = c ? c->node : NULL;
-    if (!n)
-        return;
     weft__lock(&n->lock, WEFT__RANK_CTX);
     weft__list_push_back(&n->fibers, &f->ctx_link);
     bool ended = at_load(&n->err) != 0;
     weft__unlock(&n->lock);
     if (ended)
         at_or(&f->wake, WEFT__WAKE_INTERRUPT);
+}
+
+void weft__ctx_unlink(struct weft__fiber *f)
+{
+    struct weft_ctx *n = f->ctx->node;
+    weft__lock(&n->lock, WEFT__RANK_CTX);
+    weft__list_remove(&f->ctx_link);
+    weft__unlock(&n->lock);
 }
 
 /* ---- blocks ---- */

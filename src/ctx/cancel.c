@@ -49,6 +49,8 @@ static void wake_locked(struct weft_ctx *c, struct harvest *h)
     WEFT_ASSERT(weft__list_empty(&c->children));
     if (done)
         weft__chan_close_once(done);
+    if (weft__ctx_finds_all(c))
+        weft__interrupt_all(); /* X8 */
     for (n = c->fibers.next; n != &c->fibers; n = n->next)
         weft__interrupt(weft__entry(n, struct weft__fiber, ctx_link));
     for (n = c->blocks.next; n != &c->blocks; n = n->next)

@@ -23,9 +23,15 @@
  * X5  A pending timer holds a reference. weft__timer_stop == true hands it to the stopper.
  * X6  Inside the runtime nothing is freed (alloc.h A1): the last reference there puts the context
  *     into the graveyard, and the next maker or freer outside buries it.
- * X7  A fiber is linked in ctx->fibers of the node that it was born under for all its life; a block
- *     that runs under another context adds a bind to that one. So an end may interrupt a fiber that
- *     a shield protects; it asks (weft__ctx_cancelled), finds nothing, and waits on.
+ * X7  A fiber is linked in ctx->fibers of the node that it was born under for all its life (but
+ *     X8); a block that runs under another context adds a bind to that one. So an end may interrupt
+ *     a fiber that a shield protects; it asks (weft__ctx_cancelled), finds nothing, and waits on.
+ * X8  The root links no fibers (but in a simulation, where the order of interrupts must not depend
+ *     on where stacks lie): with thousands of fibers that come and go its lock would be what they
+ *     all wait for. It ends once a run, and then looks for its fibers on all stacks. One that is
+ *     being born meanwhile is found there, or sees the end:
+ *
+ *         born:  stack is live ; fence ; read err        ender:  err := e ; look at all stacks
  *
  * Concurrency: everything but the graveyard's burial and the constructors is called inside
  * enter/leave, from any fiber or thread; the end of a context from timer callbacks as well.
@@ -43,6 +49,7 @@
 
 #include "base/tsan.h"
 #include "sched/sched.h"
+#include "sched/simulate.h"
 #include "sync/object_core.h"
 
 enum weft__ctx_kind {
@@ -95,6 +102,12 @@ extern struct weft_ctx weft__ctx_background, weft__ctx_no_memory;
 /** The root context while a runtime runs, else NULL. */
 extern _Atomic(struct weft_ctx *) weft__ctx_root;
 
+/** X8: it has no list of fibers. */
+static inline bool weft__ctx_finds_all(const struct weft_ctx *node)
+{
+    return node == at_load(&weft__ctx_root) && !weft__sim_runs();
+}
+
 /* ---- outside enter/leave ---- */
 /** A context of `bytes` bytes (all of them zero but for the head) with one reference, not yet
  * attached. NULL: no memory. */
@@ -117,12 +130,27 @@ void weft__ctx_detach(struct weft_ctx *c);
 /** f runs under c until weft__ctx_unbind. The caller holds a reference to c meanwhile. */
 void weft__ctx_bind(struct weft__bind *b, struct weft__fiber *f, struct weft_ctx *c);
 void weft__ctx_unbind(struct weft__bind *b);
-/** A new fiber, not yet runnable, is born under c. */
-void weft__ctx_adopt(struct weft_ctx *c, struct weft__fiber *f);
+/** Links f, not yet runnable, into the fibers of node n; takes f, at its end, out again. */
+void weft__ctx_link(struct weft_ctx *n, struct weft__fiber *f);
+void weft__ctx_unlink(struct weft__fiber *f);
 /** What weft__cancelled_hook is set to. */
 int weft__ctx_cancelled(struct weft__fiber *f);
 /** The context that f runs under, never NULL. */
 struct weft_ctx *weft__ctx_of(const struct weft__fiber *f);
+
+/** A new fiber, not yet runnable, is born under c. */
+static inline void weft__ctx_adopt(struct weft_ctx *c, struct weft__fiber *f)
+{
+    struct weft_ctx *n = c ? c->node : NULL;
+    f->ctx = c;
+    if (n && weft__ctx_finds_all(n)) {
+        at_fence(); /* X8 */
+        if (__builtin_expect(at_load(&n->err) != 0, 0))
+            at_or(&f->wake, WEFT__WAKE_INTERRUPT);
+    } else if (n) {
+        weft__ctx_link(n, f);
+    }
+}
 
 /* ---- anywhere ---- */
 static inline int weft__ctx_err(const struct weft_ctx *c)

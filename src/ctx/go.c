@@ -54,7 +54,7 @@ static void exit_detached(struct weft__fiber *f, int result)
         weft__ctx_unref_inside(c);
 }
 
-static int start(weft_scope *scope, struct weft__spawn *s, const weft_fiber_opts *o)
+static inline int start(weft_scope *scope, struct weft__spawn *s, const weft_fiber_opts *o)
 {
     struct birth b = {.scope = NULL};
     struct weft__scope *i = scope ? weft__scope_of(scope, "weft_go") : NULL;

@@ -55,15 +55,13 @@ struct weft__fiber_ext *weft__record_of(struct weft__fiber *f)
     return f->ext;
 }
 
-void weft__record_end(struct weft__fiber *f)
+void weft__record_end_slow(struct weft__fiber *f)
 {
     struct weft__fiber_ext *e = f->ext;
-    if (__builtin_expect(f->defers != NULL, 0))
+    if (f->defers)
         weft__misuse(
             "the entry of fiber %llu returned out of an open scope, context block, try or defer",
             (unsigned long long)f->id);
-    if (__builtin_expect(!e, 1))
-        return;
     if (e->error) {
         weft__leave();
         weft_error_free(e->error);
@@ -87,12 +85,8 @@ void weft__record_exit_root(struct weft__fiber *f, int result)
     (void)result;
     weft__record_end(f);
     weft__tsan_release(&weft__ctx_root); /* to the return of weft_run */
-    if (!weft__node_linked(&f->ctx_link))
-        return;
-    struct weft_ctx *n = f->ctx->node;
-    weft__lock(&n->lock, WEFT__RANK_CTX);
-    weft__list_remove(&f->ctx_link);
-    weft__unlock(&n->lock);
+    if (__builtin_expect(weft__node_linked(&f->ctx_link), 0))
+        weft__ctx_unlink(f);
 }
 
 /* ---- labels: key=value\0key=value\0\0 ---- */

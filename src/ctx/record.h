@@ -49,7 +49,12 @@ int weft__record_for_child(
 void weft__record_free(struct weft__fiber_ext *e);
 /** At f's end, inside: gives its record back, and frees what it left. Leaves and enters again if it
  * must free. */
-void weft__record_end(struct weft__fiber *f);
+void weft__record_end_slow(struct weft__fiber *f);
+static inline void weft__record_end(struct weft__fiber *f)
+{
+    if (__builtin_expect(f->defers != NULL || f->ext != NULL, 0))
+        weft__record_end_slow(f);
+}
 
 /* For dumps, of any fiber, async-signal-safe: copies with a terminator, returns the length. Labels
  * come as "k=v, k=v". */

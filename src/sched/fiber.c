@@ -17,6 +17,7 @@
 #include "base/fatal.h"
 #include "sched/ring.h"
 #include "sched/sanitize.h"
+#include "sched/stack_cache.h"
 #include "sched/worker.h"
 
 static const char *const reasons[WEFT__WAIT_COUNT] = {
@@ -56,7 +57,10 @@ const char *weft__state_name(enum weft__state s)
     return (unsigned)s < 5 ? names[s] : "?";
 }
 
-static void fiber_start(void *arg)
+/* Tells that f ends with this result; its stack is the next one's from the switch on. */
+static inline void end(struct weft__fiber *f, int result);
+
+static void *fiber_start(void *arg)
 {
     struct weft__fiber *f = arg;
     struct weft__mach *m = weft__mach_self();
@@ -70,7 +74,8 @@ static void fiber_start(void *arg)
     weft__leave();
     int rc = f->entry(f->arg);
     weft__enter();
-    weft__fiber_finish(rc);
+    end(f, rc);
+    return weft__exit_to(f);
 }
 
 /* One from the worker's share of the limit, refilled from the whole. */
@@ -117,23 +122,22 @@ static uint64_t new_id(struct weft__worker *w)
     return w->next_id++;
 }
 
-/* In pieces that become a few wide stores each: of the whole a compiler makes `rep stos`, which
- * takes 10 ns to begin. */
-static void record_clear(struct weft__fiber *f)
-{
-    enum { PIECE = 48 };
-    _Static_assert(sizeof *f % PIECE == 0, "no piece goes beyond the record");
-    for (char *p = (char *)f; p < (char *)(f + 1); p += PIECE)
-        __builtin_memset(p, 0, PIECE);
-}
-
+/* In pieces that become a wide store each: of the whole a compiler makes `rep stos`, which takes
+ * 10 ns to begin. Not wake: that may still be marked by who walks through all (weft__interrupt_all)
+ * and thinks of the fiber that was here before. */
 static void record_init(struct weft__fiber *f, const struct weft__spawn *s)
 {
-    uint32_t slot = f->slot;
-    char *low = f->stack_low;
-    record_clear(f);
-    f->slot = slot;
-    f->stack_low = low;
+    enum {
+        PIECE = 16,
+        FROM = offsetof(struct weft__fiber, wake_result),
+        TO = offsetof(struct weft__fiber, sanitizer)
+    };
+    _Static_assert((TO - FROM) % PIECE == 0, "no piece goes beyond");
+    at_store_rlx(&f->wake, (uint32_t)WEFT__WAKE_RUN); /* [mo:alone: nobody has it yet] */
+    at_store_rlx(&f->state, (uint32_t)WEFT__DEAD);    /* [mo:alone: for dumps] */
+#pragma GCC unroll 16
+    for (size_t at = FROM; at < TO; at += PIECE)
+        __builtin_memset((char *)f + at, 0, PIECE);
     f->entry = s->entry;
     f->arg = s->arg;
     f->on_exit = s->on_exit;
@@ -141,82 +145,130 @@ static void record_init(struct weft__fiber *f, const struct weft__spawn *s)
     f->flags = s->flags;
 }
 
-static int spawn(
+static void stack_give(struct weft__worker *w, struct weft__fiber *f)
+{
+    if (!w || !weft__stack_keep(&w->stacks, f))
+        weft__stack_free(w ? &w->stacks : NULL, f);
+}
+
+/* A stack that the cache has not. */
+static __attribute__((noinline)) struct weft__fiber *stack_alloc(
+    struct weft__worker *w, unsigned c, int *ret_rc)
+{
+    struct weft__fiber *f = NULL;
+    *ret_rc = c == WEFT__STACK_CLASSES ? -EINVAL : weft__stack_alloc(w ? &w->stacks : NULL, c, &f);
+    return *ret_rc < 0 ? NULL : f;
+}
+
+/* The argument's copy, on the new stack's top. The new top; NULL: too large. */
+static __attribute__((noinline)) char *copy_in(
+    struct weft__fiber *f, const struct weft__spawn *s, char *top)
+{
+    size_t align = s->copy_align > 16 ? s->copy_align : 16;
+    top = (char *)(((uintptr_t)top - s->copy_bytes) & ~(uintptr_t)(align - 1));
+    if (top < f->stack_low + 8192)
+        return NULL;
+    weft__valgrind_start(f, top);
+    memcpy(top, s->copy, s->copy_bytes);
+    f->arg = top;
+    return top;
+}
+
+static inline __attribute__((always_inline)) int spawn(
     const struct weft__spawn *s, struct weft__worker *w, struct weft__fiber **ret_fiber)
 {
     struct weft__sched *k = &weft__sched;
     struct weft__mach *m = weft__mach_self();
-    struct weft__fiber *f;
+    int rc = -E2BIG;
     if (__builtin_expect(!at_load(&k->running) || at_load(&k->stopping), 0))
         return -ESHUTDOWN;
-    if (!budget_take(w))
+    if (__builtin_expect(!budget_take(w), 0))
         return -EAGAIN;
-    int rc = weft__stack_alloc(
-        w ? &w->stacks : NULL, s->stack_bytes ? s->stack_bytes : k->stack_bytes, &f);
-    if (rc < 0) {
-        budget_give(w);
-        return rc;
-    }
+    unsigned c = s->stack_bytes ? weft__stack_class(s->stack_bytes) : k->stack_class;
+    struct weft__fiber *f = w && c < WEFT__STACK_CLASSES ? weft__stack_cached(&w->stacks, c) : NULL;
+    if (__builtin_expect(!f, 0) && !(f = stack_alloc(w, c, &rc)))
+        goto none;
     record_init(f, s);
     f->id = new_id(w);
     f->parent_id = m ? m->t.cur->id : 0;
     char *top = weft__stack_top(f);
-    if (s->copy) {
-        size_t align = s->copy_align > 16 ? s->copy_align : 16;
-        top = (char *)(((uintptr_t)top - s->copy_bytes) & ~(uintptr_t)(align - 1));
-        if (top < f->stack_low + 8192) {
-            weft__stack_free(w ? &w->stacks : NULL, f);
-            budget_give(w);
-            return -E2BIG;
-        }
+    if (!s->copy)
         weft__valgrind_start(f, top);
-        memcpy(top, s->copy, s->copy_bytes);
-        f->arg = top;
-    } else {
-        weft__valgrind_start(f, top);
-    }
+    else if (!(top = copy_in(f, s, top)))
+        goto too_large;
     f->sp = weft__arch_stack_init(top, fiber_start, f);
     weft__sanitize_new(f);
+    weft__stack_mark_live(f);
     if (s->prepare)
         s->prepare(f, s->prepare_arg);
-    weft__stack_mark_live(f);
     weft__tsan_release(f);
     if (w)
         w->spawns++;
     if (ret_fiber)
         *ret_fiber = f;
     weft__ready(f);
-    if (s->relieve && w && weft__ring_full(w) && !(m->t.cur->flags & WEFT__F_IDLE))
+    if (s->relieve && w && __builtin_expect(weft__ring_full(w), 0) &&
+        !(m->t.cur->flags & WEFT__F_IDLE))
         weft__requeue_global(m->t.cur);
     return 0;
+too_large:
+    stack_give(w, f);
+none:
+    budget_give(w);
+    return rc;
 }
 
-int weft__spawn(const struct weft__spawn *s, struct weft__fiber **ret_fiber)
+/* By a plain thread: the start must not fall between the last fiber and the end. A run that is to
+ * end takes no new ones from outside, or it never would. */
+static __attribute__((noinline)) int spawn_outside(
+    const struct weft__spawn *s, struct weft__fiber **ret_fiber)
 {
-    struct weft__mach *m = weft__mach_self();
-    struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
-    if (w)
-        return spawn(s, w, ret_fiber);
-    /* A run that is to end takes no new ones from outside, or it never would. */
-    if (at_load(&weft__sched.draining))
-        return -ESHUTDOWN;
-    if (!weft__hold()) /* a plain thread's start must not fall between the last fiber and the end */
+    if (at_load(&weft__sched.draining) || !weft__hold())
         return -ESHUTDOWN;
     int rc = spawn(s, NULL, ret_fiber);
     weft__release();
     return rc;
 }
 
+int weft__spawn(const struct weft__spawn *s, struct weft__fiber **ret_fiber)
+{
+    struct weft__mach *m = weft__mach_self();
+    struct weft__worker *w = m ? weft__mach_worker(m) : NULL;
+    return w ? spawn(s, w, ret_fiber) : spawn_outside(s, ret_fiber);
+}
+
+static inline void end(struct weft__fiber *f, int result)
+{
+    if (f->on_exit)
+        f->on_exit(f, result);
+    at_store_rlx(&f->state, (uint32_t)WEFT__DEAD); /* [mo:alone: for dumps] */
+    budget_give(weft__mach_worker(weft__mach_self()));
+}
+
 void weft__fiber_finish(int result)
 {
     struct weft__fiber *f = weft__self();
-    if (f->on_exit)
-        f->on_exit(f, result);
-    struct weft__mach *m = weft__mach_self();
-    at_store(&f->state, (uint32_t)WEFT__DEAD);
-    budget_give(weft__mach_worker(m));
-    weft__exit_switch(f);
+    end(f, result);
+    weft__arch_switch(&f->sp, weft__exit_to(f));
     __builtin_unreachable();
+}
+
+/* Of an earlier run there may be some left, which are never to run again: their ids are lower. */
+static bool interrupt_one(struct weft__fiber *f, void *arg)
+{
+    (void)arg;
+    weft__tsan_quiet();
+    bool ours = f->id >= weft__sched.first_id;
+    weft__tsan_loud();
+    if (ours)
+        weft__interrupt(f);
+    return true;
+}
+
+void weft__interrupt_all(void)
+{
+    at_fence(); /* between what the caller stored and the look: X8 of ctx/context.h */
+    weft__stack_each(interrupt_one, NULL);
 }
 
 void weft__fibers_each(bool (*fn)(struct weft__fiber *f, void *arg), void *arg)

@@ -26,6 +26,7 @@
 #include "sched/ring.h"
 #include "sched/sanitize.h"
 #include "sched/simulate.h"
+#include "sched/stack_cache.h"
 #include "sched/worker.h"
 
 static inline void set_state(struct weft__fiber *f, enum weft__state s)
@@ -162,11 +163,17 @@ static __attribute__((noinline)) void after_rare(
         weft__global_push(f);
         at_fence();
         weft__wake_for_surplus();
-    } else if (op == WEFT__OP_EXIT) {
-        struct weft__worker *w = weft__mach_worker(m);
-        weft__sanitize_end(f);
-        weft__stack_free(w ? &w->stacks : NULL, f);
     }
+}
+
+static inline void bury(struct weft__mach *m, struct weft__fiber *f)
+{
+    struct weft__worker *w = weft__mach_worker(m);
+    weft__sanitize_end(f);
+    weft__sanitize_stack_reset(f);
+    weft__stack_mark_free(f);
+    if (!w || !weft__stack_keep(&w->stacks, f))
+        weft__stack_free(w ? &w->stacks : NULL, f);
 }
 
 static inline void after_switch(struct weft__mach *m)
@@ -180,6 +187,8 @@ static inline void after_switch(struct weft__mach *m)
         enqueue(m, f, false);
     else if (op == WEFT__OP_PARK_HARD)
         commit_park(m, f, true);
+    else if (op == WEFT__OP_EXIT)
+        bury(m, f);
     else
         after_rare(m, f, op);
 }
@@ -236,7 +245,9 @@ static inline struct weft__fiber *pick(struct weft__worker *w)
     return f;
 }
 
-static inline void leave(struct weft__mach *m, struct weft__fiber *f, enum weft__op op)
+/* Whoever goes on when f leaves this thread, by op. */
+static inline struct weft__fiber *successor(
+    struct weft__mach *m, struct weft__fiber *f, enum weft__op op)
 {
     struct weft__worker *w = weft__mach_worker(m);
     struct weft__fiber *to = w && !look_is_due(w) ? pick(w) : NULL;
@@ -244,7 +255,12 @@ static inline void leave(struct weft__mach *m, struct weft__fiber *f, enum weft_
     m->op_fiber = f;
     if (w)
         w->switches++;
-    weft__switch_to(m, f, to ? to : &m->idle);
+    return to ? to : &m->idle;
+}
+
+static inline void leave(struct weft__mach *m, struct weft__fiber *f, enum weft__op op)
+{
+    weft__switch_to(m, f, successor(m, f, op));
 }
 
 /* A plain thread's sleep, until it is made ready; limit ends it by claiming the thread's record. */
@@ -370,12 +386,17 @@ void weft__yield(void)
     weft__switch_to(m, f, to ? to : &m->idle);
 }
 
-void weft__exit_switch(struct weft__fiber *f)
+void *weft__exit_to(struct weft__fiber *f)
 {
+    struct weft__mach *m = weft__mach_self();
     weft__tsan_release(f);
     weft__tsan_release(&weft__sched); /* a fiber's end happens before weft_run's return */
     weft__tsan_loud();
-    leave(weft__mach_self(), f, WEFT__OP_EXIT);
+    struct weft__fiber *to = successor(m, f, WEFT__OP_EXIT);
+    m->t.cur = to;
+    set_state(to, WEFT__RUNNING);
+    weft__sanitize_leave(f, to, 1);
+    return to->sp;
 }
 
 void weft__requeue_global(struct weft__fiber *f)

@@ -124,6 +124,8 @@ static void options_take(struct weft__sched *s, const struct weft__sched_opts *o
     if (s->max_threads < s->workers + 1)
         s->max_threads = s->workers + 1;
     s->stack_bytes = o->stack_bytes ? o->stack_bytes : DEFAULT_STACK;
+    s->stack_class = weft__stack_class(s->stack_bytes);
+    s->first_id = at_load(&s->next_id) + 1;
     s->drain_ns = o->drain_ns ? o->drain_ns : default_drain_ns;
     s->thread_idle_ns = o->thread_idle_ns ? o->thread_idle_ns : default_thread_idle_ns;
     s->cold_ns = o->sim ? 0 : o->cold_ns;

@@ -3,7 +3,7 @@
 #include "sched/sanitize.h"
 
 #include "sched/sched.h"
-#include "sched/stack.h"
+#include "sched/stack_cache.h"
 
 #if defined(WEFT__ASAN)
 #include <pthread.h>

@@ -119,7 +119,9 @@ struct weft__fiber;
 struct weft__mach;
 typedef void (*weft__commit_fn)(struct weft__fiber *f, void *arg);
 
-/* The fiber's record lies at the top of its own stack, so a small fiber is one page. */
+/* The fiber's record lies at the top of its own stack, so a small fiber is one page. Its four lines
+ * are, in this order: what a switch touches; the park record and what a start sets; what contexts
+ * need; what stays with the stack. From wake_result up to sanitizer a start clears it all. */
 struct weft__fiber {
     void *sp; /* saved stack pointer while it does not run */
     _Atomic uint32_t wake;
@@ -128,7 +130,7 @@ struct weft__fiber {
     uint16_t flags;         /* WEFT__F_* */
     uint16_t held_locks;    /* mutexes held now: diagnosis */
     int saved_errno;
-    uint32_t slot;                /* index of its stack in the arenas */
+    _Atomic uint32_t thread_wake; /* plain threads: the futex they sleep on */
     void *wake_arg;               /* left by the claimer: which node, which case */
     struct weft__fiber *next;     /* run queue and free list */
     struct weft__mach *committer; /* whose thread runs, or ran, the commit of its last park */
@@ -140,7 +142,6 @@ struct weft__fiber {
     void *park_caller;
     int64_t park_since_ns;        /* coarse clock */
     _Atomic uint32_t park_reason; /* enum weft__reason */
-    _Atomic uint32_t thread_wake; /* plain threads: the futex they sleep on */
 
     int (*entry)(void *);
     void *arg;
@@ -150,7 +151,6 @@ struct weft__fiber {
     struct weft_ctx *ctx;       /* current context, NULL: background */
     struct weft__node ctx_link; /* in its context's list of fibers, under that context's lock */
     struct weft__scope *scope;
-    struct weft__node scope_link;
     void *defers; /* registration list: scopes, defers, try blocks */
     void *ext;    /* names, labels: struct weft__fiber_ext, made on demand by ctx/fiber.c; freed at
                      exit via on_exit */
@@ -158,9 +158,13 @@ struct weft__fiber {
     uint64_t id;
     void *spawn_site;
     uint64_t parent_id;
-    char *stack_low;     /* lowest usable address (above the guard) */
     void *eh_globals[2]; /* C++ exception state, swapped with the fiber */
     void *sanitizer;     /* TSan's fiber, ASan's fake stack */
+
+    /* the stack's, set when it is made ready */
+    char *stack_low;       /* lowest usable address (above the guard) */
+    _Atomic uint8_t *live; /* its slot's state: K1 of stack.h */
+    uint32_t slot;         /* index of its stack in the arenas */
 };
 
 enum {                     /* fiber.flags */
@@ -269,6 +273,10 @@ void weft__ready_tail(struct weft__fiber *f);
 /** A context above f has ended: sets the sticky bit, and ends f's wait if it is cancellable. f must
  * be kept alive by the caller (it is linked to a context whose lock is held). */
 void weft__interrupt(struct weft__fiber *f);
+/** The same for every fiber of this run: of those that are being born, each sees what the caller
+ * stored before, if it looks after a fence (weft__spawn's prepare), or is interrupted. One that
+ * ends meanwhile may leave the bit to the next on its stack, who asks and finds nothing. */
+void weft__interrupt_all(void);
 
 /** 0, or -ECANCELED / -ETIMEDOUT if f's current context has ended and is not shielded. One load
  * when nothing happened. */
@@ -304,8 +312,8 @@ struct weft__spawn {
     uint16_t flags;
     /* a caller whose worker's queue is full is put aside: a burst reuses hot stacks */
     bool relieve;
-    /** Called on the new fiber before it becomes runnable (link it to scope and context). May be
-     * NULL. */
+    /** Called on the new fiber, which others see already, before it becomes runnable (link it to
+     * scope and context). May be NULL. */
     void (*prepare)(struct weft__fiber *f, void *prepare_arg);
     void *prepare_arg;
 };

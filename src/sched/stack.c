@@ -34,17 +34,16 @@ enum {
     MAX_CHUNKS = 1 << 16,
     META_BYTES = 64 << 10,
     HOT_MAX = 4 * WEFT__STACK_BATCH, /* the class's hot list; beyond it stacks go cold */
-    HOT_BYTES = 256 << 20,           /* of a class of large stacks, in a worker's list: hot_max */
     TRIM_KEEP = 16,
     FRESH_MAX = 64, /* fresh stacks made ready at a time, */
     HELP_MAX = 16,  /* and by an idle worker for others */
     HELPS = FRESH_MAX / HELP_MAX,
-    SLOT_BITS = 25, /* slot = class << 25 | index within the class */
+    SLOT_BITS = WEFT__SLOT_BITS,
 };
 
 enum slot_state {
-    SLOT_FREE,
-    SLOT_LIVE,
+    SLOT_FREE = WEFT__SLOT_FREE,
+    SLOT_LIVE = WEFT__SLOT_LIVE,
     SLOT_BARE, /* free, and its guard could not be had */
     SLOT_COLD, /* free, and its pages are the kernel's */
     SLOT_AWAY, /* live, and cold.c has put its pages away */
@@ -92,14 +91,16 @@ static unsigned slots_per_chunk(unsigned c)
     return 1u << chunk_shift[c];
 }
 
-/* So few stacks that were used to their end are kept with their pages. */
-static unsigned hot_max(unsigned c, unsigned most)
+/* So few stacks that were used to their end are kept with their pages: 256 MiB in a list. */
+const uint16_t weft__stack_cache_most[WEFT__STACK_CLASSES] = {
+    WEFT__STACK_CACHE, WEFT__STACK_CACHE, 256, 64, 16, 3};
+
+static unsigned hot_max(unsigned c)
 {
-    size_t n = HOT_BYTES / class_bytes[c];
-    return n < most ? (unsigned)n : most;
+    return weft__stack_cache_most[c] < HOT_MAX ? weft__stack_cache_most[c] : HOT_MAX;
 }
 
-static unsigned class_of(size_t stack_bytes)
+unsigned weft__stack_class(size_t stack_bytes)
 {
     for (unsigned c = 0; c < WEFT__STACK_CLASSES; c++)
         if (stack_bytes + WEFT__GUARD_BYTES + 4096 <= class_bytes[c] ||
@@ -145,11 +146,6 @@ static bool slot_used(const struct chunk *k, uint32_t i)
 {
     uint8_t state = at_load_acq(&k->live[i]); /* [mo:live] */
     return state == SLOT_LIVE || state == SLOT_AWAY;
-}
-
-void *weft__stack_top(struct weft__fiber *f)
-{
-    return (void *)((uintptr_t)f & ~(uintptr_t)15);
 }
 
 size_t weft__stack_bytes(const struct weft__fiber *f)
@@ -277,6 +273,7 @@ static struct weft__fiber *record_init(unsigned c, uint32_t index)
 {
     struct weft__fiber *f = slot_record(c, index);
     f->slot = c << SLOT_BITS | index;
+    f->live = &chunk_of(c, index)->live[index - chunk_of(c, index)->first];
     f->stack_low = slot_base(c, index) + WEFT__GUARD_BYTES;
     return f;
 }
@@ -447,37 +444,25 @@ static struct weft__fiber *take_used_locked(unsigned c)
     return f ? f : cold_take_locked(c);
 }
 
-int weft__stack_alloc(
-    struct weft__stack_cache *cache, size_t stack_bytes, struct weft__fiber **ret_fiber)
+int weft__stack_alloc(struct weft__stack_cache *cache, unsigned c, struct weft__fiber **ret_fiber)
 {
-    unsigned c = class_of(stack_bytes);
     struct weft__fiber *f;
-    if (c == WEFT__STACK_CLASSES)
-        return -EINVAL;
-    if (cache && cache->head[c]) {
-        f = cache->head[c];
-        cache->head[c] = f->next;
-        cache->count[c]--;
-    } else {
-        weft__lock(&classes[c].lock, WEFT__RANK_STACK);
-        f = take_used_locked(c);
-        for (int i = 1; cache && classes[c].hot && i < WEFT__STACK_BATCH; i++) {
-            struct weft__fiber *more = hot_pop_locked(&classes[c]);
-            more->next = cache->head[c];
-            cache->head[c] = more;
-            cache->count[c]++;
-        }
-        if (classes[c].helped) {
-            classes[c].helped = 0;
-            at_store_rlx(&classes[c].wanted, HELPS); /* [mo:wanted] */
-        }
-        weft__unlock(&classes[c].lock);
-        int rc = f ? 0 : take_fresh(cache, c, &f);
-        if (rc < 0)
-            return rc;
+    weft__lock(&classes[c].lock, WEFT__RANK_STACK);
+    f = take_used_locked(c);
+    for (int i = 1; cache && classes[c].hot && i < WEFT__STACK_BATCH; i++) {
+        struct weft__fiber *more = hot_pop_locked(&classes[c]);
+        more->next = cache->head[c];
+        cache->head[c] = more;
+        cache->count[c]++;
     }
+    if (classes[c].helped) {
+        classes[c].helped = 0;
+        at_store_rlx(&classes[c].wanted, HELPS); /* [mo:wanted] */
+    }
+    weft__unlock(&classes[c].lock);
+    int rc = f ? 0 : take_fresh(cache, c, &f);
     *ret_fiber = f;
-    return 0;
+    return rc;
 }
 
 static void pages_drop(const struct weft__fiber *f)
@@ -500,7 +485,7 @@ static void cold_put_locked(unsigned c, uint32_t index)
 static void give_back_locked(unsigned c, struct weft__fiber *f)
 {
     struct class *k = &classes[c];
-    if (k->hot_count >= hot_max(c, HOT_MAX)) {
+    if (k->hot_count >= hot_max(c)) {
         uint32_t index = slot_index(f); /* the record goes with the pages */
         pages_drop(f);
         cold_put_locked(c, index);
@@ -523,14 +508,6 @@ static void cache_give_locked(struct weft__stack_cache *cache, unsigned c, unsig
 void weft__stack_free(struct weft__stack_cache *cache, struct weft__fiber *f)
 {
     unsigned c = slot_class(f);
-    weft__sanitize_stack_reset(f);
-    weft__stack_mark_dead(f);
-    if (cache && cache->count[c] < hot_max(c, WEFT__STACK_CACHE)) {
-        f->next = cache->head[c];
-        cache->head[c] = f;
-        cache->count[c]++;
-        return;
-    }
     weft__lock(&classes[c].lock, WEFT__RANK_STACK);
     give_back_locked(c, f);
     if (cache)
@@ -538,14 +515,6 @@ void weft__stack_free(struct weft__stack_cache *cache, struct weft__fiber *f)
     weft__unlock(&classes[c].lock);
 }
 
-void weft__stack_mark_live(struct weft__fiber *f)
-{
-    set_live(slot_class(f), slot_index(f), SLOT_LIVE);
-}
-void weft__stack_mark_dead(struct weft__fiber *f)
-{
-    set_live(slot_class(f), slot_index(f), SLOT_FREE);
-}
 void weft__stack_mark_away(uint32_t slot, bool away)
 {
     set_live(slot >> SLOT_BITS, slot & ((1u << SLOT_BITS) - 1), away ? SLOT_AWAY : SLOT_LIVE);

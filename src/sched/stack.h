@@ -32,12 +32,15 @@
  * needed between two trims (shrink.c calls for both). Stacks of fibers that live are shrink.c's
  * matter.
  *
- * K1  A slot is live (its state in chunk->live is SLOT_LIVE) from weft__stack_mark_live to
- *     weft__stack_free; only live slots' records may be read by others.
+ * K1  A slot is live (its state in chunk->live, fiber->live, is WEFT__SLOT_LIVE) from
+ *     weft__stack_mark_live to weft__stack_mark_free; only live slots' records may be read by
+ *     others.
  * K2  The guard of a slot is installed before its first use and survives MADV_DONTNEED.
  * K3  A cold slot's memory is not touched until it is allocated again.
  * K4  A slot whose pages cold.c has put away is live; weft__stack_walk, which looks at all again
  *     and again, passes over it, all others do not.
+ *
+ * What a start and an end do with a stack that a cache has or takes is inline, in stack_cache.h.
  *
  * Concurrency: alloc, free and what else names a cache: the cache's owner only (the worker's
  * thread, or whoever has taken an idle worker), and, in batches, the class's lock (rank STACK).
@@ -56,8 +59,11 @@ enum {
     WEFT__PAGE_BYTES = 4096, /* with larger ones a guard would cover its stack: weft_run refuses */
     WEFT__GUARD_BYTES = 5 * WEFT__PAGE_BYTES,
     WEFT__STACK_CACHE = 1024,
-    WEFT__STACK_BATCH = 256
+    WEFT__STACK_BATCH = 256,
+    WEFT__SLOT_BITS = 25, /* fiber.slot = class << 25 | index within the class */
 };
+
+enum { WEFT__SLOT_FREE, WEFT__SLOT_LIVE }; /* a slot's states; stack.c has more */
 
 /* One worker's hot free lists, LIFO through fiber->next. */
 struct weft__stack_cache {
@@ -65,17 +71,19 @@ struct weft__stack_cache {
     unsigned count[WEFT__STACK_CLASSES];
 };
 
-/** A stack of at least stack_bytes. cache may be NULL (a plain thread). 0 and the record (only
- * slot, stack_low set; the rest undefined). -ENOMEM, -EINVAL (over 64 MiB). */
-int weft__stack_alloc(
-    struct weft__stack_cache *cache, size_t stack_bytes, struct weft__fiber **ret_fiber);
+/** How many stacks of a class one cache keeps. */
+extern const uint16_t weft__stack_cache_most[WEFT__STACK_CLASSES];
+
+/** The class for stacks of at least so many bytes; WEFT__STACK_CLASSES: over 64 MiB. */
+unsigned weft__stack_class(size_t stack_bytes);
+/** A stack of class c, where the cache has none. cache may be NULL (a plain thread). 0 and the
+ * record (only slot, live, stack_low set; the rest undefined). -ENOMEM. */
+int weft__stack_alloc(struct weft__stack_cache *cache, unsigned c, struct weft__fiber **ret_fiber);
+/** Takes back one, marked free already, that the cache has no room for. */
 void weft__stack_free(struct weft__stack_cache *cache, struct weft__fiber *f);
 /** Makes a few fresh stacks ready if a class has asked for it; false: none has. For a worker with
  * nothing else to do: up to 40 us in the kernel. */
 bool weft__stack_prepare(void);
-/** Called by the allocator's user once the record is filled in (K1), and by weft__stack_free. */
-void weft__stack_mark_live(struct weft__fiber *f);
-void weft__stack_mark_dead(struct weft__fiber *f);
 /** The record of this slot (fiber.slot), a live one, is or is no more out of its place: cold.h. */
 void weft__stack_mark_away(uint32_t slot, bool away);
 /** Gives a whole cache to the classes' lists (a worker ends, or has been idle for long). */
@@ -91,8 +99,6 @@ void weft__stack_chunks_each(weft__chunk_fn *fn);
  * live one takes 16, any other slot 1. False: that was the last, and *at is 0 again. */
 bool weft__stack_walk(
     uint64_t *at, unsigned units, void (*fn)(struct weft__fiber *f, void *arg), void *arg);
-/** The highest usable address: just below the record. */
-void *weft__stack_top(struct weft__fiber *f);
 size_t weft__stack_bytes(const struct weft__fiber *f);
 void weft__stack_each(bool (*fn)(struct weft__fiber *f, void *arg), void *arg);
 /** The live fiber whose slot holds addr, guard included; NULL if none. Async-signal-safe.

@@ -155,6 +155,8 @@ struct weft__sched {
     unsigned batch; /* how much of the limit a worker takes at once */
     unsigned workers, max_threads;
     size_t stack_bytes;
+    unsigned stack_class; /* of that */
+    uint64_t first_id;    /* of this run's fibers */
     _Atomic(struct weft__worker *)
         worker;                    /* [workers]; NULL between runs, but the memory stays: H3 */
     struct weft__mach *free_machs; /* by all_next: H3 */
@@ -212,7 +214,8 @@ struct weft__fiber *weft__global_take(
 /* park.c */
 void weft__switch_to(struct weft__mach *m, struct weft__fiber *from, struct weft__fiber *to);
 void weft__after_switch(struct weft__mach *m);
-void weft__exit_switch(struct weft__fiber *f); /* the fiber is dead; does not return */
+/** f, the current fiber, is at its end: the saved stack to go on with, at once. */
+void *weft__exit_to(struct weft__fiber *f);
 void weft__requeue_global(
     struct weft__fiber *f); /* to the global queue's tail; something else runs */
 

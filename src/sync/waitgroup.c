@@ -68,12 +68,22 @@ void weft_waitgroup_fini(weft_waitgroup *w)
     weft__object_fini(&x->object);
 }
 
+/* The round's other waiters, after the first. */
+static __attribute__((noinline)) void claim_more_locked(
+    struct waitgroup *x, struct weft__waiter *first, struct weft__node *claimed)
+{
+    weft__list_init(claimed);
+    for (struct weft__waiter *w = first; w; w = weft__waitq_claim(&x->queue)) {
+        w->fiber->wake_result = 0;
+        weft__list_push_back(claimed, &w->link);
+    }
+}
+
 /* The counter has reached 0 with waiters: ends the round. */
 static void wake(struct waitgroup *x)
 {
+    struct weft__waiter *first = NULL;
     struct weft__node claimed;
-    struct weft__waiter *w;
-    weft__list_init(&claimed);
     weft__lock(&x->lock, WEFT__RANK_SYNC);
     weft__waitq_ready(&x->queue);
     uint64_t s = at_load(&x->state);
@@ -81,14 +91,19 @@ static void wake(struct waitgroup *x)
      * ours to end. */
     while (counter_of(s) == 0 && waiters_of(s) > 0 && !at_cas(&x->state, &s, 0))
         ;
-    if (counter_of(s) == 0) {
-        while ((w = weft__waitq_claim(&x->queue))) {
-            w->fiber->wake_result = 0;
-            weft__list_push_back(&claimed, &w->link);
-        }
-    }
+    if (counter_of(s) == 0)
+        first = weft__waitq_claim(&x->queue);
+    bool several = first && !weft__list_empty(&x->queue);
+    struct weft__fiber *f = first ? first->fiber : NULL;
+    if (several)
+        claim_more_locked(x, first, &claimed);
+    else if (f)
+        f->wake_result = 0;
     weft__unlock(&x->lock);
-    weft__ready_all(&claimed);
+    if (several)
+        weft__ready_all(&claimed);
+    else if (f)
+        weft__ready(f);
 }
 
 static _Noreturn void negative(struct waitgroup *x, int delta, int32_t counter)

@@ -361,7 +361,7 @@ unsigned simrt_wake(enum simrt_wait wait, const volatile void *on, unsigned most
     return n;
 }
 
-static void thread_main(void *arg)
+static void *thread_main(void *arg)
 {
     struct simrt_thread *t = arg;
     arrive(t, NULL);

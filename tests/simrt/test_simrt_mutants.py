@@ -34,6 +34,11 @@ MUTANTS = [
     ("a_thief_takes_without_comparing", "src/sched/runq.c",
      "if (at_cas(&victim->head, &head, head + n))", "if (at_store(&victim->head, head + n), true)",
      "test_simrt_small", "the_ring_loses_and_doubles_nothing", 300),
+    ("no_fence_before_a_newborn_looks_for_the_end", "src/ctx/go.c", '#include "ctx/context.h"',
+     '#include "base/atomic.h"\n#undef at_fence\n#define at_fence() ((void)0)\n#include "ctx/context.h"',
+     "test_simrt_sync", "a_run_ends_while_fibers_are_born", 3000),
+    ("the_end_looks_before_it_is_marked", "src/ctx/cancel.c", "    if (weft__ctx_finds_all(c))", "    if (false)",
+     "test_simrt_sync", "a_run_ends_while_fibers_are_born", 100),
 ]
 
 

@@ -435,6 +435,53 @@ TEST(a_context_ends_while_a_fiber_parks)
     explore(&p, "limits", 150);
 }
 
+/* ---- the run's end finds all fibers, those too that are just being born (X8 of context.h) ---- */
+
+static void one_less(void)
+{
+    if (at_add(&received, 1) == 2)
+        weft_chan_free(left);
+}
+
+static int born_late(void *arg)
+{
+    int v;
+    (void)arg;
+    SIMRT_CHECK(weft_chan_recv(left, &v) == -ECANCELED);
+    one_less();
+    return 0;
+}
+
+static int bears(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        SIMRT_CHECK(weft_go(NULL, born_late, NULL) == 0);
+        if (simrt_choose(2))
+            weft_yield();
+    }
+    one_less();
+    return 0;
+}
+
+static int ends_meanwhile(void *arg)
+{
+    (void)arg;
+    SIMRT_CHECK(weft_chan_new(sizeof(int), 0, &left) == 0);
+    SIMRT_CHECK(weft_go(NULL, bears, NULL) == 0);
+    for (uint32_t n = simrt_choose(4); n > 0; n--)
+        weft_yield();
+    return 5;
+}
+
+TEST(a_run_ends_while_fibers_are_born)
+{
+    struct program p = {ends_meanwhile, none_yet, 2, 5};
+    explore(&p, "born_late", 300);
+    p.workers = 3;
+    explore(&p, "born_late_3", 150);
+}
+
 /* ---- wait group: the last one down wakes whoever waits ---- */
 
 static weft_waitgroup group;

@@ -56,6 +56,7 @@ __asm__(".text\n"
         "    mov x9, sp\n"
         "    str x9, [x0]\n"
         "    mov sp, x1\n" /* the same layout there, so the rules above still hold */
+        ".Lgo_on:\n"
         "    ldp d14, d15, [sp, #144]\n"
         "    ldp d12, d13, [sp, #128]\n"
         "    ldp d10, d11, [sp, #112]\n"
@@ -102,13 +103,14 @@ __asm__(".text\n"
         "    mov x30, xzr\n"
         "    mov x0, x19\n"
         "    blr x20\n"
-        "    brk #1\n"
+        "    mov sp, x0\n"
+        "    b .Lgo_on\n"
         "    .cfi_endproc\n"
         ".size weft__arch_start,.-weft__arch_start\n");
 
 void weft__arch_start(void);
 
-void *weft__arch_stack_init(void *top, void (*entry)(void *), void *arg)
+void *weft__arch_stack_init(void *top, void *(*entry)(void *), void *arg)
 {
     /* After the loads and the return, sp == top, 16-aligned as it always must be. */
     uintptr_t *s = (uintptr_t *)top - WEFT__ARCH_SAVED_WORDS;

@@ -30,7 +30,7 @@ static uintptr_t top(void)
     return (uintptr_t)stack + STACK_BYTES;
 }
 
-static void begin(void (*entry)(void *), void *arg)
+static void begin(void *(*entry)(void *), void *arg)
 {
     inside = weft__arch_stack_init(stack + STACK_BYTES, entry, arg);
 }
@@ -45,7 +45,7 @@ static void leave(void)
     weft__arch_switch(&inside, outside);
 }
 
-static void look_and_leave(void *arg)
+static void *look_and_leave(void *arg)
 {
     _Alignas(16) char place[16];
     uintptr_t at = (uintptr_t)place;
@@ -86,11 +86,11 @@ static double take_turns(uint64_t seed, void (*yield)(void))
 
 static void nothing(void) {}
 
-static void turns_inside(void *arg)
+static void *turns_inside(void *arg)
 {
     (void)arg;
     sum_inside = take_turns(7, leave);
-    leave();
+    return outside;
 }
 
 TEST(what_a_call_preserves_a_switch_preserves)
@@ -111,9 +111,23 @@ static __attribute__((noinline)) void deep(int levels)
     __asm__ volatile(""); /* no tail call */
 }
 
-static void deep_entry(void *arg)
+static void *deep_entry(void *arg)
 {
     deep((int)(intptr_t)arg);
+    return outside;
+}
+
+/* Two switches in, one out, and the end: the stack is left for good. */
+TEST(an_entry_that_returns_names_who_goes_on)
+{
+    begin(deep_entry, (void *)(intptr_t)3);
+    enter();
+    void *where_it_waits = inside;
+    enter();
+    CHECK(inside == where_it_waits);        /* nothing was saved of the end */
+    begin(deep_entry, (void *)(intptr_t)2); /* and can be used again */
+    enter();
+    enter();
 }
 
 TEST(frames_of_a_stack_that_waits_end_at_its_entry)

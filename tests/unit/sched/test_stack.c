@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "sched/sched.h"
-#include "sched/stack.h"
+#include "sched/stack_cache.h"
 #include "test.h"
 
 enum { SMALL = 32 << 10, GUARD_INSTALL = 102 };
@@ -44,12 +44,31 @@ static void check_stack(struct weft__fiber *f)
     top[-1] = 1;
 }
 
+/* As a start does. */
+static int try_take(struct weft__stack_cache *cache, struct weft__fiber **ret)
+{
+    unsigned c = weft__stack_class(SMALL);
+    struct weft__fiber *f = cache ? weft__stack_cached(cache, c) : NULL;
+    int rc = f ? 0 : weft__stack_alloc(cache, c, &f);
+    if (rc == 0)
+        weft__stack_mark_live(f);
+    *ret = f;
+    return rc;
+}
+
 static struct weft__fiber *take(struct weft__stack_cache *cache)
 {
-    struct weft__fiber *f = NULL;
-    CHECK_EQ(weft__stack_alloc(cache, SMALL, &f), 0);
-    weft__stack_mark_live(f);
+    struct weft__fiber *f;
+    CHECK_EQ(try_take(cache, &f), 0);
     return f;
+}
+
+/* As an end does. */
+static void give(struct weft__stack_cache *cache, struct weft__fiber *f)
+{
+    weft__stack_mark_free(f);
+    if (!cache || !weft__stack_keep(cache, f))
+        weft__stack_free(cache, f);
 }
 
 static bool each_is_counted(struct weft__fiber *f, void *arg)
@@ -87,14 +106,14 @@ TEST(each_slot_once_and_guarded)
     uint64_t used = slots();
     CHECK(used >= N && used <= N + 128); /* at most a batch ahead, for the cache and the class */
     for (int i = 0; i < N; i++)
-        weft__stack_free(i % 2 ? &cache : NULL, f[i]);
+        give(i % 2 ? &cache : NULL, f[i]);
     CHECK_EQ(live(), 0);
     for (int i = 0; i < N; i++)
         f[i] = take(&cache);
     CHECK_EQ(live(), N);
     CHECK_EQ(slots(), used);
     for (int i = 0; i < N; i++)
-        weft__stack_free(&cache, f[i]);
+        give(&cache, f[i]);
     weft__stack_cache_flush(&cache);
     CHECK_EQ(live(), 0);
 }
@@ -231,8 +250,7 @@ TEST(nothing_is_lost_at_the_limit_of_mappings)
         own[i] = mmap(NULL, 2 * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         CHECK(own[i] != MAP_FAILED && mprotect(own[i], page, PROT_NONE) == 0);
     }
-    while ((rc = weft__stack_alloc(&cache, SMALL, &f[n])) == 0 && n < MAX - 2 - AGAIN) {
-        weft__stack_mark_live(f[n]);
+    while ((rc = try_take(&cache, &f[n])) == 0 && n < MAX - 2 - AGAIN) {
         if (n % 64 == 0)
             check_stack(f[n]);
         n++;

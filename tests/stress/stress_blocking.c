@@ -308,21 +308,36 @@ static void call_touch(struct blocking *b)
 {
     CHECK_EQ(*(volatile char *)b->memory, 'p');
 }
-TEST(page_fault_of_a_slow_mapping)
+
+/* backed: by a file (of memory), as a page of a slow file's mapping would be. */
+static void fault_on(bool backed)
 {
     struct blocking b = {.call = call_touch, .release = release_held};
     pthread_t t;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     struct uffdio_api api = {.api = UFFD_API};
+    int file = backed ? memfd_create("slow", MFD_CLOEXEC) : -1;
     b.fd[0] = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
     if (b.fd[0] < 0 || ioctl(b.fd[0], UFFDIO_API, &api) < 0)
         test_skip("no userfaultfd: %s", strerror(errno));
-    b.memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (backed)
+        CHECK(file >= 0 && ftruncate(file, (off_t)page) == 0);
+    b.memory = mmap(NULL, page, PROT_READ | PROT_WRITE,
+        backed ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, file, 0);
     CHECK(b.memory != MAP_FAILED);
     struct uffdio_register reg = {
         .range = {(uintptr_t)b.memory, page}, .mode = UFFDIO_REGISTER_MODE_MISSING};
-    CHECK_EQ(ioctl(b.fd[0], UFFDIO_REGISTER, &reg), 0);
+    if (ioctl(b.fd[0], UFFDIO_REGISTER, &reg) < 0)
+        test_skip("no userfaultfd: %s", strerror(errno));
     CHECK_EQ(pthread_create(&t, NULL, pager, &b), 0);
     run(&b);
     CHECK_EQ(pthread_join(t, NULL), 0);
+}
+TEST(page_fault_of_a_slow_mapping)
+{
+    fault_on(false);
+}
+TEST(page_fault_of_a_slow_file_mapping)
+{
+    fault_on(true);
 }

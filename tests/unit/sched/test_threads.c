@@ -108,15 +108,20 @@ static unsigned blocked_wave(unsigned want)
     return most;
 }
 
+/* One drives each worker, one is the spare; the others have nothing to do. */
+static void await_few_threads(unsigned workers)
+{
+    while (runtime_threads() > 2 + workers || threads_now() > 2 + workers + SERVICES)
+        nap(1000000);
+}
+
 static int waves(void *arg)
 {
     (void)arg;
     CHECK_EQ(pipe(pipe_fd), 0);
     for (int i = 0; i < WAVES; i++) {
         blocked_wave(BLOCKING + 1);
-        /* one drives the worker, one is the spare; the others have nothing to do */
-        while (runtime_threads() > 3 || threads_now() > 3 + SERVICES)
-            nap(1000000);
+        await_few_threads(1);
     }
     return 0;
 }
@@ -143,47 +148,90 @@ TEST(a_run_ends_while_threads_do)
     }
 }
 
-/* ---- hogs ---- */
+/* ---- hogs, and calls that block, by the thousand ---- */
 
-static _Atomic int stop_hogs;
+/* ThreadSanitizer has room for few fibers. */
+#ifdef TSAN
+enum { CROWD = 1000 };
+#else
+enum { CROWD = 10000 };
+#endif
+
+static _Atomic int all_here, stop_hogs;
+
+/* Till then they give way, so that the one who starts them gets to the end. */
+static void await_the_others(void)
+{
+    while (!at_load(&all_here)) {
+        weft__enter();
+        weft__yield();
+        weft__leave();
+    }
+}
 
 static int hog(void *arg)
 {
     (void)arg;
+    await_the_others();
     while (!at_load(&stop_hogs))
         ;
     at_add(&done, 1);
     return 0;
 }
 
-/* A plain thread: at the limit hogs are left alone, and fibers may not get their turn. */
-static void *watches_hogs(void *arg)
+static int blocked_with_others(void *arg)
+{
+    await_the_others();
+    return blocked_reader(arg);
+}
+
+static void end_hogs(void)
+{
+    at_store(&stop_hogs, 1);
+}
+
+static void end_readers(void)
+{
+    for (int i = 0; i < CROWD; i++)
+        CHECK_EQ(write(pipe_fd[1], "x", 1), 1);
+}
+
+/* A plain thread: at the limit all who misbehave are left alone, and fibers may not get their
+ * turn. */
+static void *watches_the_crowd(void *end)
 {
     unsigned most = 0;
-    (void)arg;
+    while (!at_load(&all_here))
+        usleep(1000);
     for (int i = 0; i < 50 || most < MAX_THREADS + SERVICES; i++) { /* time for one too many */
         unsigned n = threads_now() - 1;
         most = n > most ? n : most;
         usleep(1000);
     }
-    at_store(&stop_hogs, 1);
+    ((void (*)(void))end)();
     return (void *)(uintptr_t)most;
+}
+
+static void crowd(int (*fn)(void *), void (*end)(void))
+{
+    pthread_t t;
+    void *most;
+    at_store(&done, 0);
+    CHECK_EQ(pthread_create(&t, NULL, watches_the_crowd, (void *)end), 0);
+    for (int i = 0; i < CROWD; i++)
+        go(fn, NULL);
+    at_store(&all_here, 1);
+    while (at_load(&done) < CROWD)
+        nap(1000000);
+    CHECK_EQ(pthread_join(t, &most), 0);
+    CHECK_EQ((uintptr_t)most, MAX_THREADS + SERVICES);
 }
 
 static int many_hogs(void *arg)
 {
-    enum { HOGS = 200 };
-    pthread_t t;
-    void *most;
     (void)arg;
-    at_store(&done, 0);
-    for (int i = 0; i < HOGS; i++)
-        go(hog, NULL);
-    CHECK_EQ(pthread_create(&t, NULL, watches_hogs, NULL), 0);
-    while (at_load(&done) < HOGS)
-        nap(1000000);
-    CHECK_EQ(pthread_join(t, &most), 0);
-    CHECK_EQ((uintptr_t)most, MAX_THREADS + SERVICES);
+    crowd(hog, end_hogs);
+    await_few_threads(2);
     return 0;
 }
 
@@ -193,6 +241,20 @@ TEST(many_hogs_do_not_make_many_threads)
     test_skip("ThreadSanitizer keeps signals from busy code");
 #endif
     CHECK_EQ(run(many_hogs, 2), 0);
+}
+
+static int many_blocked(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(pipe(pipe_fd), 0);
+    crowd(blocked_with_others, end_readers);
+    await_few_threads(2);
+    return 0;
+}
+
+TEST(many_blocked_fibers_do_not_make_many_threads)
+{
+    CHECK_EQ(run(many_blocked, 2), 0);
 }
 
 /* ---- plain threads that come and go ---- */

@@ -145,6 +145,11 @@ typedef struct weft_stats {
     uint32_t workers;      /* fibers that can run at once */
     uint32_t threads;      /* OS threads that drive workers or could */
     uint32_t threads_idle; /* of those, asleep */
+    uint64_t poll_ns;      /* that the looks into the poller took; sleeping in it is not in it */
+    uint64_t cold_stacks;  /* put away now (cold_ns of weft_run_opts) */
+    uint64_t cold_bytes;   /* of memory that holds them */
+    uint64_t cold_frozen;  /* put away ever, since the process began */
+    uint64_t cold_thawed;  /* of those, come back */
 } weft_stats;
 
 /**
@@ -152,9 +157,10 @@ typedef struct weft_stats {
  * @ret: filled; size set by the caller.
  *
  * Counters are read without stopping anybody: each is right, together they are a moment apart.
+ * A program compiled when the structure was shorter gets the fields that it knows.
  * Blocks:    no.
  * Callable:  any fiber; a plain thread too.
- * Cost:      some 500 instructions and two locks, no system call: cheap enough for each second, or
+ * Cost:      some 600 instructions and two locks, no system call: cheap enough for each second, or
  *            each millisecond.
  * Since 0.1. See /metrics, docs/performance.md.
  */

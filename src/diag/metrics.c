@@ -37,6 +37,11 @@ void weft_stats_read(weft_stats *ret)
         .workers = s.workers,
         .threads = s.threads,
         .threads_idle = s.threads_idle,
+        .poll_ns = s.poll_ns,
+        .cold_stacks = s.cold_away,
+        .cold_bytes = s.cold_bytes,
+        .cold_frozen = s.cold_frozen,
+        .cold_thawed = s.cold_thawed,
     };
     memcpy(ret, &all, size < sizeof all ? size : sizeof all);
 }
@@ -46,6 +51,20 @@ static void one(
 {
     weft__text_add(t, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name,
         (unsigned long long)value);
+}
+
+static void seconds(struct weft__text *t, const char *name, const char *help, uint64_t ns)
+{
+    weft__text_add(t, "# HELP %s %s\n# TYPE %s counter\n%s %llu.%09llu\n", name, help, name, name,
+        (unsigned long long)(ns / 1000000000), (unsigned long long)(ns % 1000000000));
+}
+
+static void cold_add(struct weft__text *t, const struct weft__stats *s)
+{
+    one(t, "weft_cold_stacks", "gauge", "Stacks of parked fibers put away now.", s->cold_away);
+    one(t, "weft_cold_bytes", "gauge", "Memory that holds them.", s->cold_bytes);
+    one(t, "weft_cold_frozen_total", "counter", "Stacks put away.", s->cold_frozen);
+    one(t, "weft_cold_thawed_total", "counter", "Stacks that came back.", s->cold_thawed);
 }
 
 void weft__metrics_add(struct weft__text *t)
@@ -69,8 +88,10 @@ void weft__metrics_add(struct weft__text *t)
     one(t, "weft_retakes_total", "counter", "Workers taken from threads blocked in the kernel.",
         s.retakes);
     one(t, "weft_polls_total", "counter", "Looks into the poller by busy workers.", s.polls);
+    seconds(t, "weft_poll_seconds_total", "Time that these looks took.", s.poll_ns);
     one(t, "weft_stack_bytes", "gauge", "Virtual memory of stacks in use or kept hot.",
         s.stack_bytes);
+    cold_add(t, &s);
     weft__text_add(
         t, "# HELP weft_parks_total Waits, by reason.\n# TYPE weft_parks_total counter\n");
     for (int i = 1; i < WEFT__WAIT_COUNT; i++)

@@ -437,11 +437,11 @@ static bool thaw_locked(struct cold_chunk *k, uint32_t index)
         return false;
     char *first = unpack(b, cold.back, &bytes);
     weft__stack_mark_away(b->slot, false); /* C6 */
+    at_sub(&cold.count_away, 1);           /* before it is back: its fiber may count them */
+    at_add(&cold.thawed, 1);
     pages_copy(first, cold.back, bytes);
     at_store(&k->away[index], NULL); /* C5 */
     weft__store_free(b);
-    at_sub(&cold.count_away, 1);
-    at_add(&cold.thawed, 1);
     return true;
 }
 
@@ -718,12 +718,10 @@ void weft__cold_stop(void)
 
 void weft__cold_count(struct weft__cold_counts *ret)
 {
-    weft__lock(&cold.lock, WEFT__RANK_COLD);
     *ret = (struct weft__cold_counts){.away = at_load(&cold.count_away),
         .bytes = weft__store_bytes(),
         .frozen = at_load(&cold.frozen),
         .thawed = at_load(&cold.thawed),
         .refused = at_load(&cold.refused),
         .zeros = at_load(&cold.zeros)};
-    weft__unlock(&cold.lock);
 }

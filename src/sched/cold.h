@@ -83,5 +83,6 @@ struct weft__cold_counts {
     uint64_t frozen, thawed, refused; /* since the process began; refused: pinned, timed or woken */
     uint64_t zeros;                   /* faults at pages that had been dropped */
 };
+/** Each is right; together they are a moment apart. */
 void weft__cold_count(struct weft__cold_counts *ret);
 #endif

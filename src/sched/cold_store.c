@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "base/atomic.h"
 #include "base/fatal.h"
 #include "base/futex.h"
 
@@ -33,7 +34,7 @@ struct slab {
 static struct {
     struct slab *partial[SIZES];
     struct slab *empty;
-    size_t bytes;
+    _Atomic size_t bytes; /* read without the lock */
 } store;
 
 size_t weft__pack(const void *from, size_t bytes, uint8_t *code)
@@ -185,7 +186,7 @@ void *weft__store_alloc(size_t bytes)
     s->used++;
     if (is_full(s))
         link_out(&store.partial[size], s);
-    store.bytes += bytes_of(size);
+    at_add(&store.bytes, bytes_of(size));
     return block;
 }
 
@@ -194,7 +195,7 @@ void weft__store_free(void *block)
     struct slab *s = slab_of(block);
     char *memory = memory_of(s);
     WEFT_CHECK(s->used > 0);
-    store.bytes -= bytes_of(s->size);
+    at_sub(&store.bytes, bytes_of(s->size));
     if (is_full(s))
         link_in(&store.partial[s->size], s);
     memcpy(block, &s->free_unit, sizeof s->free_unit);
@@ -208,5 +209,5 @@ void weft__store_free(void *block)
 
 size_t weft__store_bytes(void)
 {
-    return store.bytes;
+    return at_load(&store.bytes);
 }

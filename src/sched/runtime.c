@@ -352,6 +352,7 @@ void weft__outside_add(int n)
 void weft__stats_read(struct weft__stats *ret)
 {
     struct weft__sched *s = &weft__sched;
+    struct weft__cold_counts cold;
     uint64_t slots;
     int64_t live = 0;
     struct weft__worker *first = at_load(&s->worker);
@@ -364,6 +365,7 @@ void weft__stats_read(struct weft__stats *ret)
         ret->steals += w->steals;
         ret->wakeups += w->wakeups;
         ret->polls += w->polls;
+        ret->poll_ns += w->poll_ns;
         for (int r = 0; r < WEFT__WAIT_COUNT; r++)
             ret->parks[r] += w->parks[r];
     }
@@ -377,4 +379,9 @@ void weft__stats_read(struct weft__stats *ret)
     ret->threads_idle = s->idle_mach_count;
     weft__unlock(&s->lock);
     weft__stack_stats(&ret->stack_bytes, &slots);
+    weft__cold_count(&cold);
+    ret->cold_away = cold.away;
+    ret->cold_bytes = cold.bytes;
+    ret->cold_frozen = cold.frozen;
+    ret->cold_thawed = cold.thawed;
 }

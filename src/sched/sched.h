@@ -422,8 +422,9 @@ void weft__release(void);
 
 struct weft__stats {
     uint64_t switches, parks[WEFT__WAIT_COUNT], spawns, steals, wakeups, preemptions, retakes,
-        polls;
+        polls, poll_ns;
     uint64_t fibers_live, stack_bytes;
+    uint64_t cold_away, cold_bytes, cold_frozen, cold_thawed; /* cold.h */
     unsigned workers, threads, threads_idle;
 };
 void weft__stats_read(struct weft__stats *ret);

@@ -259,7 +259,17 @@ static int poll_now(struct weft__worker *w, int64_t now)
         return 0;
     w->last_poll_ns = now;
     w->polls++;
-    return s->poll.wait(0);
+    int ready = s->poll.wait(0);
+    w->poll_ns += (uint64_t)(weft__clock_ns() - now);
+    return ready;
+}
+
+/* With nothing else to do. Does not count for look_local, which asks again soon. */
+static int poll_idle(struct weft__worker *w, int64_t now)
+{
+    int ready = poll_now(w, now);
+    w->last_poll_ns = 0;
+    return ready;
 }
 
 static struct weft__fiber *take_next(struct weft__worker *w)
@@ -316,10 +326,9 @@ static struct weft__fiber *steal(struct weft__worker *w, const uint32_t *seen_tu
 }
 
 /* Timers of every heap: a busy or idle worker's timers are anyone's who has time. */
-static bool run_due_timers(void)
+static bool run_due_timers(int64_t now)
 {
     struct weft__sched *s = &weft__sched;
-    int64_t now = weft__clock_ns();
     int n = 0;
     clock_update(now);
     for (unsigned i = 0; i < s->workers; i++)
@@ -673,7 +682,8 @@ static struct weft__fiber *find(struct weft__mach *m)
         }
         if ((f = look_local(w)))
             return found(m, f);
-        if (run_due_timers() || poll_now(w, 0) > 0)
+        int64_t now = weft__clock_ns();
+        if (run_due_timers(now) || poll_idle(w, now) > 0)
             continue;
         if ((f = spin(m, w)))
             return found(m, f);

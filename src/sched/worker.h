@@ -63,7 +63,7 @@ struct weft__worker {
     struct weft__worker *idle_next;  /* under sched.lock */
     bool idle;
     /* counters: written by the owner alone, read racily by stats */
-    uint64_t switches, spawns, steals, wakeups, polls, parks[WEFT__WAIT_COUNT];
+    uint64_t switches, spawns, steals, wakeups, polls, poll_ns, parks[WEFT__WAIT_COUNT];
     int64_t last_poll_ns, last_trim_ns;
     /* the monitor's notes */
     _Atomic uint32_t seen_turns, shrink_turns;

@@ -5,8 +5,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -169,6 +171,11 @@ static void look_at_pages(void)
     need(t, "go_goroutines 5\n");
     need(t, "weft_workers 1\n");
     need(t, "weft_parks_total{reason=\"chan receive\"} 3\n");
+    need(t, "# TYPE weft_poll_seconds_total counter\nweft_poll_seconds_total ");
+    need(t, "weft_cold_stacks 0\n");
+    need(t, "weft_cold_bytes 0\n");
+    need(t, "weft_cold_frozen_total 0\n");
+    need(t, "weft_cold_thawed_total 0\n");
     need(get("/debug/pprof/"), "goroutine?debug=2");
     need(get("/"), "/debug/pprof/");
     need(get("/nothing"), "HTTP/1.1 404 ");
@@ -319,6 +326,57 @@ TEST(gdb_unwinds_a_fiber_to_its_entry)
         test_skip("gdb is not installed");
     CHECK_EQ(weft_run(gdb_app, NULL, NULL, &result), 0);
     CHECK_EQ(result, 0);
+}
+
+static int reads_a_byte(void *arg)
+{
+    char byte;
+    return (int)weft_read(((const int *)arg)[0], &byte, 1) - 1;
+}
+
+static int polls_app(void *arg)
+{
+    weft_stats s = {.size = sizeof s}, later = s;
+    int p[2];
+    char byte = 'x';
+    (void)arg;
+    CHECK_EQ(pipe2(p, O_NONBLOCK | O_CLOEXEC), 0);
+    WEFT_SCOPE(scope);
+    CHECK_EQ(weft_go(&scope, reads_a_byte, p), 0);
+    while (s.polls < 3) { /* a worker with nothing to run looks before it sleeps */
+        CHECK_EQ(weft_sleep(WEFT_MS), 0);
+        weft_stats_read(&s);
+    }
+    CHECK(s.poll_ns > 0);
+    do {
+        CHECK_EQ(weft_sleep(WEFT_MS), 0);
+        weft_stats_read(&later);
+    } while (later.polls == s.polls);
+    CHECK(later.poll_ns > s.poll_ns);
+    CHECK(s.cold_stacks == 0 && s.cold_bytes == 0 && s.cold_frozen == 0 && s.cold_thawed == 0);
+    CHECK_EQ(weft_write(p[1], &byte, 1), 1);
+    return weft_wait(&scope);
+}
+
+TEST(stats_count_looks_into_the_poller)
+{
+    int result = -1;
+    CHECK_EQ(weft_run(polls_app, NULL, NULL, &result), 0);
+    CHECK_EQ(result, 0);
+}
+
+/* A program compiled when the structure ended with threads_idle. */
+TEST(stats_of_an_older_size)
+{
+    enum { OLD = offsetof(weft_stats, poll_ns), BEYOND = 0x5a };
+    weft_stats s;
+    memset(&s, BEYOND, sizeof s);
+    s.size = OLD;
+    weft_stats_read(&s);
+    CHECK_EQ(s.size, OLD);
+    CHECK_EQ(s.fibers, 0);
+    for (size_t i = OLD; i < sizeof s; i++)
+        CHECK_EQ(((const unsigned char *)&s)[i], BEYOND);
 }
 
 static int stats_app(void *arg)

@@ -17,6 +17,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <weft/debug.h>
 #include <weft/run.h>
 
 #include "base/futex.h"
@@ -231,11 +232,19 @@ static int goes_and_comes(void *arg)
         put_away(&one);
         struct weft__cold_counts c = counts();
         CHECK(c.away >= 1 && c.bytes > 0 && c.bytes / c.away < PAGE);
+        weft_stats s = {.size = sizeof s};
+        weft_stats_read(&s);
+        CHECK(s.cold_stacks >= 1 && s.cold_bytes > 0);
         CHECK(wake_up(&one, i == 19));
     }
     while (!at_load(&finished))
         nap(100000);
     CHECK(counts().thawed >= 20);
+    weft_stats s = {.size = sizeof s};
+    weft_stats_read(&s);
+    CHECK(s.cold_frozen >= 20 && s.cold_thawed >= 20);
+    CHECK_EQ(s.cold_stacks, 0);
+    CHECK_EQ(s.cold_bytes, 0);
     return 0;
 }
 

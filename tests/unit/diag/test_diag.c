@@ -328,10 +328,14 @@ TEST(gdb_unwinds_a_fiber_to_its_entry)
     CHECK_EQ(result, 0);
 }
 
+static _Atomic int readers;
+
 static int reads_a_byte(void *arg)
 {
     char byte;
-    return (int)weft_read(((const int *)arg)[0], &byte, 1) - 1;
+    ssize_t n = weft_read(((const int *)arg)[0], &byte, 1);
+    readers--;
+    return (int)n - 1;
 }
 
 static int polls_app(void *arg)
@@ -342,14 +346,17 @@ static int polls_app(void *arg)
     (void)arg;
     CHECK_EQ(pipe2(p, O_NONBLOCK | O_CLOEXEC), 0);
     WEFT_SCOPE(scope);
+    readers = 1;
     CHECK_EQ(weft_go(&scope, reads_a_byte, p), 0);
     while (s.polls < 3) { /* a worker with nothing to run looks before it sleeps */
         CHECK_EQ(weft_sleep(WEFT_MS), 0);
+        CHECK_EQ(readers, 1);
         weft_stats_read(&s);
     }
     CHECK(s.poll_ns > 0);
     do {
         CHECK_EQ(weft_sleep(WEFT_MS), 0);
+        CHECK_EQ(readers, 1);
         weft_stats_read(&later);
     } while (later.polls == s.polls);
     CHECK(later.poll_ns > s.poll_ns);

@@ -318,6 +318,20 @@ static int bench_mutex(void *arg)
     return 0;
 }
 
+/* A call that returns at once: nobody takes the worker. */
+static int bench_blocking(void *arg)
+{
+    long n = 10000000;
+    (void)arg;
+    int64_t t = weft_now();
+    for (long i = 0; i < n; i++) {
+        weft_blocking_begin();
+        weft_blocking_end();
+    }
+    out(mode, per(t, (double)n), "ns");
+    return 0;
+}
+
 /* As the Go peer's: 700 steps of a linear congruence, about 0.8 us. */
 static volatile uint64_t sink;
 
@@ -447,6 +461,7 @@ static const struct {
     {"selone8", bench_select_one, 8},
     {"ppsel", bench_ppsel, 0},
     {"mutex", bench_mutex, 0},
+    {"blocking", bench_blocking, 0},
     {"fanout", bench_fanout, 0},
     {"park100k", bench_park, 100000},
     {"park1m", bench_park, 1000000},

@@ -40,6 +40,7 @@ NOT_BOOST = {"sel4", "sel8", "selone4", "selone8", "ppsel"}
 NOT_ST = NOT_BOOST | {"pp", "pp1", "unbuf", "buf"}
 PARKED = (("park100k", 100000, "100 k"), ("park1m", 1000000, "1 M"))
 PARKED_BYTES_GOAL = 4300
+BLOCKING_NS_GOAL = 200
 FRESH = (("<=", 1.3, FLOOR),)
 URING = "bare io_uring"  # the same loop on the other interface; in bench.json only
 ECHO = ((1, 1), (64, 1), (1000, 1), (64, 2), (1000, 2))  # connections, workers
@@ -89,6 +90,14 @@ def question_series(programs, workers):
         yield Series([Row(f"{mode}/{workers}", f"{title}, {many(workers)}", "ns", goal=goal)], contenders)
 
 
+def blocking_series(programs, workers):
+    """No peer says beforehand that a call may block: a goal of its own."""
+    goal = (("<=", BLOCKING_NS_GOAL, None),)
+    title = f"blocking call announced, returns at once, {many(workers)}"
+    return Series([Row(f"blocking/{workers}", title, "ns", goal=goal)],
+                  {OURS: programs.contenders("blocking", workers)[OURS]})
+
+
 def parked_series(programs, workers):
     for mode, count, name in PARKED:
         contenders = programs.contenders(mode, workers)
@@ -129,5 +138,6 @@ def echo_series(programs, connections, workers):
 
 def all_series(programs):
     found = [s for workers in (1, 2) for s in question_series(programs, workers)]
+    found += [blocking_series(programs, workers) for workers in (1, 2)]
     found += [s for workers in (1, 2) for s in parked_series(programs, workers)]
     return found + [echo_series(programs, connections, workers) for connections, workers in ECHO]

@@ -16,6 +16,10 @@
  *       fiber is chosen again: any C code may be stopped there, as its thread keeps its locks and
  *       thread-locals.
  *
+ * A worker whose picks go on, but whose round of 61 (after which it looks at what waits behind the
+ * hand-off slot) has lasted for a slice, is asked to yield too, and then looks: two fibers that
+ * hand work to each other in long turns keep the others waiting for a slice, not for 61 turns.
+ *
  * M1  The monitor never allocates, makes no thread, and signals only while a thread is parked to
  *     take the worker.
  * M2  Ownership: take_worker sets LOST, issues membarrier, then reads in_rt. The thread stores
@@ -181,12 +185,26 @@ void weft__hog_timer_close(struct weft__mach *m)
         weft__syscall(SYS_timer_delete, id, 0, 0, 0, 0, 0);
 }
 
+static void watch_round(struct weft__worker *w, struct weft__mach *m, uint32_t turns, int64_t now)
+{
+    uint32_t round = turns / WEFT__POLL_TURNS;
+    if (round != w->seen_round) {
+        w->seen_round = round;
+        w->round_since_ns = now;
+    } else if (now - w->round_since_ns >= SLICE_NS && has_other_work(w)) {
+        w->round_since_ns = now;
+        at_or(&m->t.attention, WEFT__ATT_YIELD);
+    }
+}
+
 static void watch(struct weft__worker *w, int64_t now)
 {
     struct weft__sched *s = &weft__sched;
     struct weft__mach *m = at_load(&w->mach);
     uint32_t turns = weft__turns(w);
     if (!m || turns != at_load(&w->seen_turns)) {
+        if (m)
+            watch_round(w, m, turns, now);
         at_store(&w->seen_turns, turns);
         w->seen_since_ns = now;
         w->phase = PHASE_NONE;
@@ -439,6 +457,16 @@ static void regain(struct weft__mach *m)
     at_sub(&s->detached, 1);
 }
 
+/* The next pick counts as the last of its round: the queues behind the hand-off slot are looked at.
+ */
+static void look_next(struct weft__mach *m)
+{
+    struct weft__worker *w = weft__mach_worker(m);
+    if (w)
+        at_store_rlx(&w->turns, /* [mo:alone: a sign of life] */
+            weft__turns(w) / WEFT__POLL_TURNS * WEFT__POLL_TURNS + WEFT__POLL_TURNS - 1);
+}
+
 void weft__enter_slow(struct weft__thread *t)
 {
     struct weft__mach *m = (struct weft__mach *)(void *)t;
@@ -449,8 +477,10 @@ void weft__enter_slow(struct weft__thread *t)
     }
     if (at_load(&m->t.attention) & WEFT__ATT_YIELD) {
         at_and(&m->t.attention, ~(uint32_t)WEFT__ATT_YIELD);
-        if (!(m->t.cur->flags & (WEFT__F_IDLE | WEFT__F_THREAD)))
+        if (!(m->t.cur->flags & (WEFT__F_IDLE | WEFT__F_THREAD))) {
+            look_next(m);
             weft__yield();
+        }
     }
     if (a & WEFT__ATT_SIM)
         weft__sim_stop();

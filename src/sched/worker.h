@@ -67,7 +67,8 @@ struct weft__worker {
     int64_t last_poll_ns, last_trim_ns;
     /* the monitor's notes */
     _Atomic uint32_t seen_turns, shrink_turns;
-    int64_t seen_since_ns, seen_cpu_ns;
+    uint32_t seen_round;
+    int64_t seen_since_ns, seen_cpu_ns, round_since_ns;
     int phase;
 } __attribute__((aligned(128)));
 

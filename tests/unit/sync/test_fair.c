@@ -3,7 +3,8 @@
  * test_fair.c - nobody is forgotten behind fibers that keep one worker busy: two that pass a ball
  * over the hand-off slot, or two that yield to each other. A third waits in the ring, in the global
  * queue, or for a timer, and must be reached within a few rounds of the 61 picks after which the
- * scheduler looks there. What is counted is passes of the ball, not time.
+ * scheduler looks there. What is counted is passes of the ball, not time; but where each pass takes
+ * long a third must, now and then at least, be reached sooner: the monitor ends such a round.
  *
  * One worker throughout: with two, the idle one would steal what the busy one forgets.
  */
@@ -171,4 +172,49 @@ static int timers(void *arg)
 TEST(a_timer_behind_a_ball)
 {
     CHECK_EQ(run_on(1, timers, NULL), 0);
+}
+
+/* ---- long turns ---- */
+
+/* A catch takes milliseconds, and is no hog by itself: less than half a slice. */
+static int slow_returner(void *arg)
+{
+    int v;
+    (void)arg;
+    while (weft_recv(g.there, &v) == 1) {
+        for (int64_t until = weft__clock_ns() + 2000000; weft__clock_ns() < until;)
+            weft__cpu_pause();
+        CHECK_EQ(weft_send(g.back, v), 0);
+    }
+    at_add(&g.ended, 1);
+    return 0;
+}
+
+/* A round is 61 picks, two of them a pass: so without the monitor's help there are always some 30
+ * passes between two turns of a fiber in the ring. */
+static int long_turns(void *arg)
+{
+    reset();
+    (void)arg;
+    go(thrower, NULL);
+    go(slow_returner, NULL);
+    while (at_load(&g.passes) < 2)
+        yield();
+    yield(); /* a round begins about here */
+    int sooner = 0, not_sooner = 0;
+    while (sooner < 5) {
+        long before = at_load(&g.passes);
+        yield();
+        if (at_load(&g.passes) - before < 20)
+            sooner++;
+        else
+            CHECK(++not_sooner < 100);
+    }
+    end();
+    return 0;
+}
+
+TEST(the_ring_behind_a_ball_thrown_slowly)
+{
+    CHECK_EQ(run_on(1, long_turns, NULL), 0);
 }

@@ -14,6 +14,7 @@
 #include "base/futex.h"
 #include "io/poller.h"
 #include "sched/sched.h"
+#include "sched/worker.h"
 #include "simrt_program.h"
 
 /* ---- the start and the end of a run ---- */
@@ -302,6 +303,93 @@ TEST(events_wake_fibers)
 {
     struct program p = {waits_for_fd, NULL, 2, 3};
     explore(&p, "fd", 200);
+}
+
+/* ---- a busy worker takes by the way the wake that is meant for who sleeps in the poller ----
+ *
+ * The wake stands for work that the busy worker has made and holds on to: if it is not passed on
+ * (pass_on_wake of io/poller.c), the sleeper sleeps on beside it. */
+
+enum { LOOKS = 3 };
+static _Atomic uint32_t edge_awaited;
+
+static int waits_for_edge(void *arg)
+{
+    (void)arg;
+    at_store(&edge_awaited, 1);
+    weft__enter();
+    SIMRT_CHECK(weft__fd_wait(fd, WEFT__READ, NULL) == 0);
+    weft__leave();
+    return 0;
+}
+
+static bool all_wait(void)
+{
+    weft__enter();
+    weft__lock(&gate, WEFT__RANK_SYNC);
+    bool all = gathered == burst;
+    weft__unlock(&gate);
+    weft__leave();
+    return all && at_load(&edge_awaited);
+}
+
+/* Of the worker that we are on, after which its next pick looks at the poller too, if it has not
+ * for a millisecond. */
+static void come_before_a_look(void)
+{
+    unsigned before;
+    do {
+        weft__enter();
+        before = weft__turns(weft__mach_worker(weft__mach_self())) % WEFT__POLL_TURNS;
+        weft__leave();
+        if (before < WEFT__POLL_TURNS - 1)
+            weft_yield();
+    } while (before < WEFT__POLL_TURNS - 1);
+}
+
+static int looks_in_passing(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    fd = simrt_fd();
+    weft_scope_open(&s, NULL);
+    SIMRT_CHECK(weft_go(&s, waits_for_edge, NULL) == 0);
+    for (int i = 0; i < LOOKS; i++) {
+        for (unsigned k = 0; k < burst; k++)
+            SIMRT_CHECK(weft_go(&s, waits_at_gate, NULL) == 0);
+        while (!all_wait()) {
+            weft_yield();
+            pause_for_others();
+        }
+        come_before_a_look();
+        simrt_block(2000000); /* the other worker lies down in the poller's role */
+        SIMRT_CHECK(open_gate());
+        weft_yield(); /* by a look; then one of the two that were woken holds the worker */
+        while (at_load(&ran) < (unsigned)(i + 1) * burst) {
+            weft_yield();
+            pause_for_others();
+        }
+    }
+    simrt_fd_raise(fd, EPOLLIN);
+    SIMRT_CHECK(weft_wait(&s) == 0);
+    weft_scope_close(&s);
+    weft__enter();
+    SIMRT_CHECK(weft__fd_close(fd) == 0);
+    weft__leave();
+    return (int)at_load(&ran);
+}
+
+static void nobody_looked(void)
+{
+    none_ran();
+    edge_awaited = 0;
+}
+
+TEST(a_wake_taken_in_passing_is_passed_on)
+{
+    struct program p = {looks_in_passing, nobody_looked, 2, 2 * LOOKS};
+    burst = 2;
+    explore(&p, "in_passing", 200);
 }
 
 /* ---- plain threads send, while a run begins, works, and ends ---- */

@@ -459,7 +459,8 @@ static int interrupter(void *arg)
     weft__enter();
     CHECK_EQ(weft__spawn(&s, &victim), 0);
     weft__leave();
-    nap(2000000);
+    while (at_load(&victim->park_reason) == WEFT__WAIT_NONE)
+        nap(100000);
     weft__enter();
     weft__interrupt(victim);
     weft__leave();

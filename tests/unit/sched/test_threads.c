@@ -156,12 +156,14 @@ static int hog(void *arg)
     return 0;
 }
 
-/* A plain thread: at the limit hogs are left alone, and fibers may not get their turn. */
+/* A plain thread: at the limit hogs are left alone, and fibers may not get their turn. Nothing tells
+ * of a thread that comes, so /proc is looked at: until the limit is reached, and for as long as one
+ * too many would take to come, its processor left to the hogs in between. */
 static void *watches_hogs(void *arg)
 {
     unsigned most = 0;
     (void)arg;
-    for (int i = 0; i < 50 || most < MAX_THREADS + SERVICES; i++) { /* time for one too many */
+    for (int i = 0; i < 50 || most < MAX_THREADS + SERVICES; i++) {
         unsigned n = threads_now() - 1;
         most = n > most ? n : most;
         usleep(1000);

@@ -26,7 +26,7 @@ static int nothing(void *arg)
 
 TEST(a_run_starts_and_ends)
 {
-    struct program p = {nothing, NULL, 3, 7};
+    struct program p = {nothing, NULL, 3, 7, NULL};
     explore(&p, "start_end", 300);
 }
 
@@ -70,7 +70,7 @@ static int ping(void *arg)
 
 TEST(ping_pong)
 {
-    struct program p = {ping, NULL, 2, 21};
+    struct program p = {ping, NULL, 2, 21, NULL};
     explore(&p, "ping_pong", 200);
 }
 
@@ -108,7 +108,7 @@ static int many(void *arg)
 
 TEST(makers_and_one_taker)
 {
-    struct program p = {many, NULL, 3, 30};
+    struct program p = {many, NULL, 3, 30, NULL};
     explore(&p, "makers", 200);
 }
 
@@ -185,7 +185,7 @@ static void none_ran(void)
 
 TEST(nobody_sleeps_while_there_is_work)
 {
-    struct program p = {bursts, none_ran, 2, BURSTS};
+    struct program p = {bursts, none_ran, 2, BURSTS, NULL};
     burst = 1;
     explore(&p, "one_woken", 300);
     burst = 2;
@@ -206,8 +206,9 @@ static int goes_on(void *arg)
 }
 
 /* 200 ms are far beyond the monitor's slice: who waits for the worker has run by then. */
-static int block_with(bool said)
+static int blocks(void *arg)
 {
+    bool said = arg != NULL; /* ... by a word before it and after it */
     weft_scope s;
     weft_scope_open(&s, NULL);
     SIMRT_CHECK(weft_go(&s, goes_on, NULL) == 0);
@@ -221,18 +222,6 @@ static int block_with(bool said)
     SIMRT_CHECK(weft_wait(&s) == 0);
     weft_scope_close(&s);
     return 5;
-}
-
-static int blocks(void *arg)
-{
-    (void)arg;
-    return block_with(false);
-}
-
-static int blocks_and_says_so(void *arg)
-{
-    (void)arg;
-    return block_with(true);
 }
 
 /* Back from the call just when the monitor looks. */
@@ -259,9 +248,9 @@ static void nobody_yet(void)
 
 TEST(a_blocked_thread_loses_its_worker)
 {
-    struct program p = {blocks, nobody_yet, 1, 5};
+    struct program p = {blocks, nobody_yet, 1, 5, NULL};
     explore(&p, "blocks", 60);
-    p.app = blocks_and_says_so;
+    p.arg = &p; /* it says so */
     explore(&p, "blocks_said", 60);
     p.app = comes_back;
     explore(&p, "comes_back", 100);
@@ -301,7 +290,7 @@ static int waits_for_fd(void *arg)
 
 TEST(events_wake_fibers)
 {
-    struct program p = {waits_for_fd, NULL, 2, 3};
+    struct program p = {waits_for_fd, NULL, 2, 3, NULL};
     explore(&p, "fd", 200);
 }
 
@@ -387,7 +376,7 @@ static void nobody_looked(void)
 
 TEST(a_wake_taken_in_passing_is_passed_on)
 {
-    struct program p = {looks_in_passing, nobody_looked, 2, 2 * LOOKS};
+    struct program p = {looks_in_passing, nobody_looked, 2, 2 * LOOKS, NULL};
     burst = 2;
     explore(&p, "in_passing", 200);
 }
@@ -429,7 +418,7 @@ static void run_beside_threads(void *arg)
 
 TEST(plain_threads_send_to_fibers)
 {
-    struct program p = {takes, NULL, 2, 12};
+    struct program p = {takes, NULL, 2, 12, NULL};
     struct simrt_opts o = {.name = "plain", .schedules = 200, .tso = true};
     simrt_explore(run_beside_threads, &p, &o);
     o.mode = SIMRT_PCT;
@@ -472,7 +461,7 @@ static void run_twice(void *arg)
 
 TEST(timers_between_runs_are_not_lost)
 {
-    struct program p = {nothing, NULL, 2, 7};
+    struct program p = {nothing, NULL, 2, 7, NULL};
     struct simrt_opts o = {.name = "orphans", .schedules = 150, .tso = true};
     simrt_explore(run_twice, &p, &o);
     o.mode = SIMRT_PCT;
@@ -517,6 +506,6 @@ static int shrinks(void *arg)
 
 TEST(a_stack_is_shrunk_while_it_is_woken)
 {
-    struct program p = {shrinks, NULL, 2, 9};
+    struct program p = {shrinks, NULL, 2, 9, NULL};
     explore(&p, "shrinks", 60);
 }

@@ -13,7 +13,7 @@
 
 #include "base/futex.h"
 #include "sched/worker.h"
-#include "test.h"
+#include "sched_test.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define TSAN 1
@@ -37,13 +37,6 @@ static int run(int (*entry)(void *), unsigned workers)
         .workers = workers, .max_threads = MAX_THREADS, .thread_idle_ns = 1000000};
     CHECK_EQ(weft__sched_run(entry, NULL, NULL, NULL, NULL, &o, &result), 0);
     return result;
-}
-
-static void nap(int64_t ns)
-{
-    weft__enter();
-    CHECK_EQ(weft__sleep_until(weft__clock_ns() + ns, NULL), 0);
-    weft__leave();
 }
 
 static void go(int (*fn)(void *), void *arg)

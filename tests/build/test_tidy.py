@@ -3,6 +3,7 @@
 """test_tidy - the tree passes tools/tidy, rule by rule; and tidy finds each fault planted in a small tree."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -146,6 +147,32 @@ def finds_bad_format():
     finds("format", "space \n", [1], path="docs/a.md")
 
 
+def fixed(text):
+    """What tools/tidy --fix makes of a file."""
+    with tempfile.TemporaryDirectory() as root:
+        path = os.path.join(root, "a.c")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        shutil.copy(os.path.join(ROOT, ".clang-format"), root)
+        sh([TIDY, "--root", root, "--fix"])
+        with open(path, encoding="utf-8") as f:
+            return f.read()
+
+
+@case
+def fix_breaks_comments_and_not_code_that_begins_with_a_star():
+    product = "*(0123456789) " * 8 + "+ 0123456789;"  # clang-format breaks it, between its factors
+    name = "a_name_that_leaves_no_room_for_the_factor_behind_it_on_this_line_and_is_not_yet_long_enough_ab"
+    for code in (f"int f(int x)\n{{\n    return x\n           {product}\n}}\n",
+                 f"void f(int *{name})\n{{\n    *{name} = 0123456789;\n}}\n",
+                 f"/* {'0123456789 ' * 9}*/\n*({name});\n"):
+        after = fixed(HEAD + code)
+        words = re.sub(r"/\*.*?\*/", "", after, flags=re.S).split()
+        check_eq("".join(words), "".join(re.sub(r"/\*.*?\*/", "", HEAD + code, flags=re.S).split()))
+    eight = " ".join(["0123456789"] * 8)
+    check_eq(fixed(HEAD + f"/* a\n * {eight} 0123456789 b\n */\n"), HEAD + f"/* a\n * {eight}\n * 0123456789 b\n */\n")
+
+
 @case
 def fix_breaks_long_comments_as_a_person_would():
     word = "0123456789 " * 9
@@ -153,14 +180,7 @@ def fix_breaks_long_comments_as_a_person_would():
               f"int x; /* {word} six */\n")
     after = (HEAD + f"/*\n * A1  {word[:-12]}\n *     0123456789 one two. three\n *\n * @arg: {word[:-12]}\n"
              f" *       0123456789 four five\n */\n/* {word[:-12]}\n * 0123456789  six */\nint x;\n")
-    with tempfile.TemporaryDirectory() as root:
-        path = os.path.join(root, "a.c")
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(before)
-        shutil.copy(os.path.join(ROOT, ".clang-format"), root)
-        sh([TIDY, "--root", root, "--fix"])
-        with open(path, encoding="utf-8") as f:
-            check_eq(f.read(), after)
+    check_eq(fixed(before), after)
 
 
 @case

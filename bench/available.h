@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * available.h - what memory the machine has left, for those that measure parked fibers by what it
- * loses: MemAvailable, and what lies on the kernel's lists of free pages per processor, so that page
- * tables and guards count too. Nothing of the library.
+ * loses: MemAvailable, and what lies on the kernel's lists of free pages per processor, so that
+ * page tables and guards count too. Nothing of the library.
  */
 #ifndef BENCH_AVAILABLE_H
 #define BENCH_AVAILABLE_H

@@ -15,7 +15,7 @@
  * included.
  */
 #include <sys/mman.h>
-#include "../available.h"
+#include "available.h"
 #include "floor_common.h"
 
 #define SWITCHES 20000000L

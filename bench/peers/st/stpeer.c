@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../available.h"
+#include "available.h"
 
 enum { STACK_BYTES = 64 << 10, SHORT_STEPS = 50, LONG_STEPS = 4000, YIELD_EACH = 8 };
 

@@ -149,9 +149,9 @@ static int hog(void *arg)
     return 0;
 }
 
-/* A plain thread: at the limit hogs are left alone, and fibers may not get their turn. Nothing tells
- * of a thread that comes, so /proc is looked at: until the limit is reached, and for as long as one
- * too many would take to come, its processor left to the hogs in between. */
+/* A plain thread: at the limit hogs are left alone, and fibers may not get their turn. Nothing
+ * tells of a thread that comes, so /proc is looked at: until the limit is reached, and for as long
+ * as one too many would take to come, the processor left to the hogs in between. */
 static void *watches_hogs(void *arg)
 {
     unsigned most = 0;

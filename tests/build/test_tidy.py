@@ -79,8 +79,11 @@ def finds_untagged_and_lonely_atomics():
     finds("atomics", HEAD + "/* at_load_acq(&y) in prose */\n", [])
     pair = HEAD + "x = at_load_acq(&y); /* [mo:two] */\nat_store_rel(&y, 1); /* [mo:two] */\n"
     doc = "docs/design/memory-model.md"
-    check_eq(findings({"src/a.c": pair, doc: "[mo:two] explained\n"}, "atomics"), [])
-    check_eq(findings({"src/a.c": pair, doc: "silence\n"}, "atomics"), [("src/a.c", 3)])
+    row = "\n## Litmus tests\n\n| [mo:two] | `tests/t.c` |\n"
+    check_eq(findings({"src/a.c": pair, doc: "[mo:two] explained\n" + row, "tests/t.c": HEAD}, "atomics"), [])
+    check_eq(findings({"src/a.c": pair, doc: "[mo:two] explained\n" + row}, "atomics"), [(doc, 1)])
+    check_eq(findings({"src/a.c": pair, doc: "[mo:two] explained\n\n| [mo:two] |\n"}, "atomics"), [("src/a.c", 3)])
+    check_eq(findings({"src/a.c": pair, doc: "silence\n" + row, "tests/t.c": HEAD}, "atomics"), [("src/a.c", 3)])
     untagged = HEAD + "x = atomic_load_explicit(&y, memory_order_relaxed);\n"
     for path in ("src/a.c", "cast/core/a.c", "include/weft/a.h"):
         check_eq(findings({path: untagged}, "atomics"), [(path, 3)])

@@ -462,7 +462,7 @@ static int ends_meanwhile(void *arg)
 
 TEST(a_run_ends_while_fibers_are_born)
 {
-    struct program p = {ends_meanwhile, none_yet, 2, 5};
+    struct program p = {ends_meanwhile, none_yet, 2, 5, NULL};
     explore(&p, "born_late", 300);
     p.workers = 3;
     explore(&p, "born_late_3", 150);

@@ -14,14 +14,14 @@
 
 #include "base/futex.h"
 #include "sched/sched.h"
-#include "sched/stack.h"
+#include "sched/stack_cache.h"
 #include "test.h"
 
 enum { MAKERS = 2, VISITORS = 2, EACH = TEST_SLOW ? 60 : 300, SIZES = 4 };
 static const size_t sizes[SIZES] = {32 << 10, 200 << 10, 700 << 10, 3 << 20};
 
 static struct weft__fiber *made[MAKERS][EACH];
-static size_t bytes;
+static unsigned class;
 static _Atomic unsigned making;
 static _Atomic uint64_t visits;
 
@@ -34,7 +34,7 @@ static void *makes(void *arg)
 {
     struct weft__fiber **mine = arg;
     for (int i = 0; i < EACH; i++) {
-        CHECK_EQ(weft__stack_alloc(NULL, bytes, &mine[i]), 0);
+        CHECK_EQ(weft__stack_alloc(NULL, class, &mine[i]), 0);
         mine[i]->id = number_of(mine[i]);
         weft__stack_mark_live(mine[i]);
     }
@@ -69,7 +69,7 @@ static void *visits_all(void *arg)
 static void one_round(unsigned k)
 {
     pthread_t maker[MAKERS], visitor[VISITORS];
-    bytes = sizes[k % SIZES];
+    class = weft__stack_class(sizes[k % SIZES]);
     at_store(&making, MAKERS);
     for (int i = 0; i < VISITORS; i++)
         CHECK_EQ(pthread_create(&visitor[i], NULL, visits_all, NULL), 0);
@@ -80,8 +80,10 @@ static void one_round(unsigned k)
     for (int i = 0; i < VISITORS; i++)
         CHECK_EQ(pthread_join(visitor[i], NULL), 0);
     for (int i = 0; i < MAKERS; i++)
-        for (int n = 0; n < EACH; n++)
+        for (int n = 0; n < EACH; n++) {
+            weft__stack_mark_free(made[i][n]);
             weft__stack_free(NULL, made[i][n]);
+        }
 }
 
 TEST(visitors_find_filled_records)

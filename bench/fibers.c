@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "available.h"
+
 typedef WEFT_CHAN_OF(int) int_chan;
 
 static const char *mode;
@@ -362,37 +364,14 @@ static int bench_fanout(void *arg)
     return 0;
 }
 
-/* ---- memory of parked fibers: MemAvailable plus the kernel's per-CPU free lists, so that page
- * tables count too ---- */
-
-static long long field(const char *path, const char *key)
-{
-    char line[256];
-    long long sum = 0, v;
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return 0;
-    while (fgets(line, sizeof line, f)) {
-        char *at = strstr(line, key);
-        if (at && sscanf(at + strlen(key), " %lld", &v) == 1)
-            sum += v;
-    }
-    fclose(f);
-    return sum;
-}
-
-static long long available_bytes(void)
-{
-    return field("/proc/meminfo", "MemAvailable:") * 1024 +
-           field("/proc/zoneinfo", " count:") * 4096;
-}
+/* ---- memory of parked fibers ---- */
 
 static int bench_park(void *arg)
 {
     long n = (long)(intptr_t)arg;
     (void)!weft_chan_make(&gate, 0);
     weft_fiber_opts o = {.size = sizeof o, .stack_bytes = 64 << 10};
-    long long before = available_bytes(), rss = field("/proc/self/status", "VmRSS:");
+    long long before = available_bytes(), rss = sum_of("/proc/self/status", "VmRSS:");
     int64_t t = weft_now();
     weft_waitgroup_add(&wg, (int)n);
     for (long i = 0; i < n; i++)
@@ -403,7 +382,7 @@ static int bench_park(void *arg)
     double ns = per(t, (double)n);
     weft_sleep(300 * WEFT_MS);
     out("bytes", (double)(before - available_bytes()) / (double)n, "B");
-    out("rss", (double)(field("/proc/self/status", "VmRSS:") - rss) * 1024 / (double)n, "B");
+    out("rss", (double)(sum_of("/proc/self/status", "VmRSS:") - rss) * 1024 / (double)n, "B");
     out("time", ns, "ns");
     weft_chan_close(gate);
     weft_waitgroup_wait(&wg);

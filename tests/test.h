@@ -21,16 +21,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether everything is slower by ten: by a sanitizer, or by the emulator, under which programs for
- * aarch64 run where they are built. Counts of rounds may be lower then. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__aarch64__)
-#define TEST_SLOW 1
+/* Whether memory and time are AddressSanitizer's or ThreadSanitizer's as well as ours. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TEST_SANITIZED 1
+#endif
+#endif
+#ifndef TEST_SANITIZED
+#define TEST_SANITIZED 0
+#endif
+
+/* Whether everything is slower by ten: by a sanitizer, or by the emulator, under which programs for
+ * aarch64 run where they are built. Counts of rounds may be lower then. */
+#if TEST_SANITIZED || defined(__aarch64__)
 #define TEST_SLOW 1
-#endif
-#endif
-#ifndef TEST_SLOW
+#else
 #define TEST_SLOW 0
 #endif
 

@@ -168,8 +168,8 @@ static bool wanted(const char *name, int argc, char **argv)
     return argc < 2;
 }
 
-/* nohup, and a shell that starts a job in the background, leave these ignored: a case that asks what
- * the library does with them begins as from a terminal. */
+/* nohup, and a shell that starts a job in the background, leave these ignored: a case that asks
+ * what the library does with them begins as from a terminal. */
 static void signals_as_from_a_terminal(void)
 {
     static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT};

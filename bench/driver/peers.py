@@ -45,7 +45,7 @@ def build_all(root, wanted):
                 "tokio", "tokio/release/tokiopeer"),
         BOOST: ("c++", ["c++", "-O2", "-o", os.path.join(out, "boostpeer"), "boostpeer.cpp", "-lboost_fiber", "-lboost_context", "-lpthread"],
                 "boost", "boostpeer"),
-        ST: ("cc", ["cc", "-O2", "-o", os.path.join(out, "stpeer"), "stpeer.c", "-lst"], "st", "stpeer"),
+        ST: ("cc", ["cc", "-O2", "-I../..", "-o", os.path.join(out, "stpeer"), "stpeer.c", "-lst"], "st", "stpeer"),
         CENTRIFUGE: ("go", ["go", "build", "-buildvcs=false", "-o", os.path.join(out, "centrifugepeer"), "."], "centrifuge-go", "centrifugepeer"),
     }
     built = {}

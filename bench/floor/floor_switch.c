@@ -15,6 +15,7 @@
  * included.
  */
 #include <sys/mman.h>
+#include "available.h"
 #include "floor_common.h"
 
 #define SWITCHES 20000000L
@@ -144,27 +145,6 @@ static void measure_task(void)
 }
 
 /* ---- memory ---- */
-
-static long long sum_of(const char *path, const char *key)
-{
-    char line[256];
-    long long sum = 0, v;
-    FILE *f = fopen(path, "re");
-    while (f && fgets(line, sizeof line, f)) {
-        char *at = strstr(line, key);
-        if (at && sscanf(at + strlen(key), "%lld", &v) == 1)
-            sum += v;
-    }
-    if (f)
-        fclose(f);
-    return sum;
-}
-
-static long long available_bytes(void)
-{
-    return sum_of("/proc/meminfo", "MemAvailable:") * 1024 +
-           sum_of("/proc/zoneinfo", " count:") * 4096;
-}
 
 static void measure_park(size_t n)
 {

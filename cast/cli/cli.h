@@ -54,6 +54,17 @@ struct cast_options {
     const struct cast_cli_hooks *hooks;
 };
 
+/** Where the configuration of these options comes from. Borrowed from them. */
+static inline struct cast_config_source cast_options_source(const struct cast_options *o)
+{
+    return (struct cast_config_source){
+        .file = o->config,
+        .flags = o->flags,
+        .flags_count = o->flags_count,
+        .environ = o->environ_list,
+    };
+}
+
 struct cast_command {
     const char *name, *arguments, *summary;
     unsigned options; /* of enum cast_option_set */

@@ -26,12 +26,7 @@ static struct cast_config *load(const struct cast_options *o, FILE *out)
 {
     struct cast_config *cfg = NULL;
     struct cast_config_error err;
-    struct cast_config_source src = {
-        .file = o->config,
-        .flags = o->flags,
-        .flags_count = o->flags_count,
-        .environ = o->environ_list,
-    };
+    struct cast_config_source src = cast_options_source(o);
     if (cast_config_load(&src, &cfg, &err) == 0)
         return cfg;
     fprintf(out, "%s: %s\n", stage_words[err.stage], err.text);

@@ -72,12 +72,7 @@ int cast_command_serve(const struct cast_options *o)
 {
     struct cast_config *cfg = NULL;
     struct cast_config_error err;
-    struct cast_config_source src = {
-        .file = o->config,
-        .flags = o->flags,
-        .flags_count = o->flags_count,
-        .environ = o->environ_list,
-    };
+    struct cast_config_source src = cast_options_source(o);
     if (cast_config_load(&src, &cfg, &err) != 0)
         return fatal(
             err.stage == CAST_CONFIG_GETTING ? "error getting config" : "error validating config",

@@ -26,7 +26,7 @@ static struct op op_init(const struct asker *by, struct weft_span channel,
         .then = by->then};
 }
 
-static struct weft_span copy_span(char **at, struct weft_span s)
+struct weft_span copy_span(char **at, struct weft_span s)
 {
     if (!s.data)
         return s;

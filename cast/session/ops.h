@@ -54,6 +54,9 @@ struct ask_op {
 int op_ask(const struct asker *by, enum question question, struct weft_span channel,
     const struct stream_rules *rules, const struct stream_filter *filter);
 
+/** A copy of the bytes at *at, which moves on behind it: there is room. NULL stays NULL. */
+struct weft_span copy_span(char **at, struct weft_span s);
+
 /** The stream settings of a namespace; size 0 without history. */
 struct stream_rules rules_of(const struct cast_channel_options *o);
 #endif

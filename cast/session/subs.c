@@ -164,17 +164,6 @@ void sub_op_free(struct sub_op *op)
     free(op);
 }
 
-static struct weft_span copy_span(char **at, struct weft_span s)
-{
-    if (!s.data)
-        return s;
-    if (s.len)
-        memcpy(*at, s.data, s.len);
-    struct weft_span copy = {*at, s.len};
-    *at += s.len;
-    return copy;
-}
-
 int op_subscribe(const struct asker *by, struct client *c, const struct sub_want *w)
 {
     struct shard *s = by->shard;

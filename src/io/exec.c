@@ -179,7 +179,8 @@ static bool pidfds_work(void)
 {
     static _Atomic int known; /* 1 yes, 2 no */
     if (!at_load(&known)) {
-        long rc = weft__syscall(SYS_waitid, P_A_PIDFD, INT_MAX, 0, WEXITED | WNOHANG, 0, 0);
+        siginfo_t si; /* the kernel would do without, valgrind would not */
+        long rc = weft__syscall(SYS_waitid, P_A_PIDFD, INT_MAX, (long)&si, WEXITED | WNOHANG, 0, 0);
         at_store(&known, rc == -EBADF ? 1 : 2);
     }
     return at_load(&known) == 1;

@@ -3,16 +3,16 @@
  * monitor.c - the thread that keeps one fiber from stopping the others.
  *
  * While any worker is busy it wakes each millisecond: publishes the coarse clock, pokes sleepers
- * whose timers are due, and looks at each worker. A worker whose pick count has not moved for a
- * slice, and that has other work waiting, is held by its fiber:
+ * whose timers are due, and looks at each worker. A worker whose pick count has not moved for half
+ * a slice, and that has other work waiting, is held by its fiber:
  *
  *   blocked in the kernel  (the thread's CPU clock stands still and it does not merely wait for a
  *                          processor, or it said weft_blocking_begin)
  *       The worker is taken from it silently. The thread finds out at its next entry to the
  *       runtime (attention = LOST). No signal, so no EINTR.
  *   burning CPU
- *       First asked to yield at its next entry (attention = YIELD); a slice later signalled. The
- *       handler gives the worker to a spare thread and sleeps, with the fiber on it, until the
+ *       First asked to yield at its next entry (attention = YIELD); signalled when the slice ends.
+ *       The handler gives the worker to a spare thread and sleeps, with the fiber on it, until the
  *       fiber is chosen again: any C code may be stopped there, as its thread keeps its locks and
  *       thread-locals.
  *
@@ -22,7 +22,7 @@
  *
  * M1  The monitor never allocates, makes no thread, and signals only while a thread is parked to
  *     take the worker.
- * M2  Ownership: take_worker sets LOST, issues membarrier, then reads in_rt. The thread stores
+ * M2  Ownership: retake sets LOST, issues membarrier, then reads in_rt. The thread stores
  *     in_rt = 1, then reads attention, with only a compiler fence between. After the barrier either
  *     the monitor sees in_rt = 1 and lets go, or the thread sees LOST and waits for mach.lock,
  *     under which the decision is made [mo:inrt].

@@ -3,6 +3,7 @@
 """test_tidy - the tree passes tools/tidy, rule by rule; and tidy finds each fault planted in a small tree."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -78,8 +79,11 @@ def finds_untagged_and_lonely_atomics():
     finds("atomics", HEAD + "/* at_load_acq(&y) in prose */\n", [])
     pair = HEAD + "x = at_load_acq(&y); /* [mo:two] */\nat_store_rel(&y, 1); /* [mo:two] */\n"
     doc = "docs/design/memory-model.md"
-    check_eq(findings({"src/a.c": pair, doc: "[mo:two] explained\n"}, "atomics"), [])
-    check_eq(findings({"src/a.c": pair, doc: "silence\n"}, "atomics"), [("src/a.c", 3)])
+    row = "\n## Litmus tests\n\n| [mo:two] | `tests/t.c` |\n"
+    check_eq(findings({"src/a.c": pair, doc: "[mo:two] explained\n" + row, "tests/t.c": HEAD}, "atomics"), [])
+    check_eq(findings({"src/a.c": pair, doc: "[mo:two] explained\n" + row}, "atomics"), [(doc, 1)])
+    check_eq(findings({"src/a.c": pair, doc: "[mo:two] explained\n\n| [mo:two] |\n"}, "atomics"), [("src/a.c", 3)])
+    check_eq(findings({"src/a.c": pair, doc: "silence\n" + row, "tests/t.c": HEAD}, "atomics"), [("src/a.c", 3)])
     untagged = HEAD + "x = atomic_load_explicit(&y, memory_order_relaxed);\n"
     for path in ("src/a.c", "cast/core/a.c", "include/weft/a.h"):
         check_eq(findings({path: untagged}, "atomics"), [(path, 3)])
@@ -146,6 +150,32 @@ def finds_bad_format():
     finds("format", "space \n", [1], path="docs/a.md")
 
 
+def fixed(text):
+    """What tools/tidy --fix makes of a file."""
+    with tempfile.TemporaryDirectory() as root:
+        path = os.path.join(root, "a.c")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        shutil.copy(os.path.join(ROOT, ".clang-format"), root)
+        sh([TIDY, "--root", root, "--fix"])
+        with open(path, encoding="utf-8") as f:
+            return f.read()
+
+
+@case
+def fix_breaks_comments_and_not_code_that_begins_with_a_star():
+    product = "*(0123456789) " * 8 + "+ 0123456789;"  # clang-format breaks it, between its factors
+    name = "a_name_that_leaves_no_room_for_the_factor_behind_it_on_this_line_and_is_not_yet_long_enough_ab"
+    for code in (f"int f(int x)\n{{\n    return x\n           {product}\n}}\n",
+                 f"void f(int *{name})\n{{\n    *{name} = 0123456789;\n}}\n",
+                 f"/* {'0123456789 ' * 9}*/\n*({name});\n"):
+        after = fixed(HEAD + code)
+        words = re.sub(r"/\*.*?\*/", "", after, flags=re.S).split()
+        check_eq("".join(words), "".join(re.sub(r"/\*.*?\*/", "", HEAD + code, flags=re.S).split()))
+    eight = " ".join(["0123456789"] * 8)
+    check_eq(fixed(HEAD + f"/* a\n * {eight} 0123456789 b\n */\n"), HEAD + f"/* a\n * {eight}\n * 0123456789 b\n */\n")
+
+
 @case
 def fix_breaks_long_comments_as_a_person_would():
     word = "0123456789 " * 9
@@ -153,14 +183,7 @@ def fix_breaks_long_comments_as_a_person_would():
               f"int x; /* {word} six */\n")
     after = (HEAD + f"/*\n * A1  {word[:-12]}\n *     0123456789 one two. three\n *\n * @arg: {word[:-12]}\n"
              f" *       0123456789 four five\n */\n/* {word[:-12]}\n * 0123456789  six */\nint x;\n")
-    with tempfile.TemporaryDirectory() as root:
-        path = os.path.join(root, "a.c")
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(before)
-        shutil.copy(os.path.join(ROOT, ".clang-format"), root)
-        sh([TIDY, "--root", root, "--fix"])
-        with open(path, encoding="utf-8") as f:
-            check_eq(f.read(), after)
+    check_eq(fixed(before), after)
 
 
 @case

@@ -29,6 +29,8 @@
  * X1  A schedule is a function of its name. All memory that the library writes is put back before
  *     the next one: its static data from a copy, its heap and its mappings emptied and handed out
  *     again at the same addresses. Statics of the test's own are the test's to reset, in body().
+ *     A test names none of the library's variables: the linker would copy them into the program,
+ *     where they are not put back.
  * X2  A test's shared words are atomics by at_* or are touched under the library's protection.
  *
  * WEFT_SIM_SEEDS: so many schedules of each random or PCT exploration.

@@ -13,6 +13,7 @@ struct program {
     void (*reset)(void); /* of the test's statics; may be NULL */
     unsigned workers;
     int answer;
+    void *arg; /* of the first fiber */
 };
 
 static inline void run_program(void *arg)
@@ -22,7 +23,7 @@ static inline void run_program(void *arg)
     int result = -1;
     if (p->reset)
         p->reset();
-    SIMRT_CHECK(weft_run(p->app, NULL, &o, &result) == 0);
+    SIMRT_CHECK(weft_run(p->app, p->arg, &o, &result) == 0);
     SIMRT_CHECK(result == p->answer);
 }
 

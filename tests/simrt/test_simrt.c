@@ -14,6 +14,7 @@
 #include "base/futex.h"
 #include "io/poller.h"
 #include "sched/sched.h"
+#include "sched/worker.h"
 #include "simrt_program.h"
 
 /* ---- the start and the end of a run ---- */
@@ -25,7 +26,7 @@ static int nothing(void *arg)
 
 TEST(a_run_starts_and_ends)
 {
-    struct program p = {nothing, NULL, 3, 7};
+    struct program p = {nothing, NULL, 3, 7, NULL};
     explore(&p, "start_end", 300);
 }
 
@@ -69,7 +70,7 @@ static int ping(void *arg)
 
 TEST(ping_pong)
 {
-    struct program p = {ping, NULL, 2, 21};
+    struct program p = {ping, NULL, 2, 21, NULL};
     explore(&p, "ping_pong", 200);
 }
 
@@ -107,7 +108,7 @@ static int many(void *arg)
 
 TEST(makers_and_one_taker)
 {
-    struct program p = {many, NULL, 3, 30};
+    struct program p = {many, NULL, 3, 30, NULL};
     explore(&p, "makers", 200);
 }
 
@@ -184,7 +185,7 @@ static void none_ran(void)
 
 TEST(nobody_sleeps_while_there_is_work)
 {
-    struct program p = {bursts, none_ran, 2, BURSTS};
+    struct program p = {bursts, none_ran, 2, BURSTS, NULL};
     burst = 1;
     explore(&p, "one_woken", 300);
     burst = 2;
@@ -205,8 +206,9 @@ static int goes_on(void *arg)
 }
 
 /* 200 ms are far beyond the monitor's slice: who waits for the worker has run by then. */
-static int block_with(bool said)
+static int blocks(void *arg)
 {
+    bool said = arg != NULL; /* ... by a word before it and after it */
     weft_scope s;
     weft_scope_open(&s, NULL);
     SIMRT_CHECK(weft_go(&s, goes_on, NULL) == 0);
@@ -220,18 +222,6 @@ static int block_with(bool said)
     SIMRT_CHECK(weft_wait(&s) == 0);
     weft_scope_close(&s);
     return 5;
-}
-
-static int blocks(void *arg)
-{
-    (void)arg;
-    return block_with(false);
-}
-
-static int blocks_and_says_so(void *arg)
-{
-    (void)arg;
-    return block_with(true);
 }
 
 /* Back from the call just when the monitor looks. */
@@ -258,9 +248,9 @@ static void nobody_yet(void)
 
 TEST(a_blocked_thread_loses_its_worker)
 {
-    struct program p = {blocks, nobody_yet, 1, 5};
+    struct program p = {blocks, nobody_yet, 1, 5, NULL};
     explore(&p, "blocks", 60);
-    p.app = blocks_and_says_so;
+    p.arg = &p; /* it says so */
     explore(&p, "blocks_said", 60);
     p.app = comes_back;
     explore(&p, "comes_back", 100);
@@ -300,8 +290,95 @@ static int waits_for_fd(void *arg)
 
 TEST(events_wake_fibers)
 {
-    struct program p = {waits_for_fd, NULL, 2, 3};
+    struct program p = {waits_for_fd, NULL, 2, 3, NULL};
     explore(&p, "fd", 200);
+}
+
+/* ---- a busy worker takes by the way the wake that is meant for who sleeps in the poller ----
+ *
+ * The wake stands for work that the busy worker has made and holds on to: if it is not passed on
+ * (pass_on_wake of io/poller.c), the sleeper sleeps on beside it. */
+
+enum { LOOKS = 3 };
+static _Atomic uint32_t edge_awaited;
+
+static int waits_for_edge(void *arg)
+{
+    (void)arg;
+    at_store(&edge_awaited, 1);
+    weft__enter();
+    SIMRT_CHECK(weft__fd_wait(fd, WEFT__READ, NULL) == 0);
+    weft__leave();
+    return 0;
+}
+
+static bool all_wait(void)
+{
+    weft__enter();
+    weft__lock(&gate, WEFT__RANK_SYNC);
+    bool all = gathered == burst;
+    weft__unlock(&gate);
+    weft__leave();
+    return all && at_load(&edge_awaited);
+}
+
+/* Of the worker that we are on, after which its next pick looks at the poller too, if it has not
+ * for a millisecond. */
+static void come_before_a_look(void)
+{
+    unsigned before;
+    do {
+        weft__enter();
+        before = weft__turns(weft__mach_worker(weft__mach_self())) % WEFT__POLL_TURNS;
+        weft__leave();
+        if (before < WEFT__POLL_TURNS - 1)
+            weft_yield();
+    } while (before < WEFT__POLL_TURNS - 1);
+}
+
+static int looks_in_passing(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    fd = simrt_fd();
+    weft_scope_open(&s, NULL);
+    SIMRT_CHECK(weft_go(&s, waits_for_edge, NULL) == 0);
+    for (int i = 0; i < LOOKS; i++) {
+        for (unsigned k = 0; k < burst; k++)
+            SIMRT_CHECK(weft_go(&s, waits_at_gate, NULL) == 0);
+        while (!all_wait()) {
+            weft_yield();
+            pause_for_others();
+        }
+        come_before_a_look();
+        simrt_block(2000000); /* the other worker lies down in the poller's role */
+        SIMRT_CHECK(open_gate());
+        weft_yield(); /* by a look; then one of the two that were woken holds the worker */
+        while (at_load(&ran) < (unsigned)(i + 1) * burst) {
+            weft_yield();
+            pause_for_others();
+        }
+    }
+    simrt_fd_raise(fd, EPOLLIN);
+    SIMRT_CHECK(weft_wait(&s) == 0);
+    weft_scope_close(&s);
+    weft__enter();
+    SIMRT_CHECK(weft__fd_close(fd) == 0);
+    weft__leave();
+    return (int)at_load(&ran);
+}
+
+static void nobody_looked(void)
+{
+    none_ran();
+    edge_awaited = 0;
+}
+
+TEST(a_wake_taken_in_passing_is_passed_on)
+{
+    struct program p = {looks_in_passing, nobody_looked, 2, 2 * LOOKS, NULL};
+    burst = 2;
+    explore(&p, "in_passing", 200);
 }
 
 /* ---- plain threads send, while a run begins, works, and ends ---- */
@@ -341,7 +418,7 @@ static void run_beside_threads(void *arg)
 
 TEST(plain_threads_send_to_fibers)
 {
-    struct program p = {takes, NULL, 2, 12};
+    struct program p = {takes, NULL, 2, 12, NULL};
     struct simrt_opts o = {.name = "plain", .schedules = 200, .tso = true};
     simrt_explore(run_beside_threads, &p, &o);
     o.mode = SIMRT_PCT;
@@ -384,7 +461,7 @@ static void run_twice(void *arg)
 
 TEST(timers_between_runs_are_not_lost)
 {
-    struct program p = {nothing, NULL, 2, 7};
+    struct program p = {nothing, NULL, 2, 7, NULL};
     struct simrt_opts o = {.name = "orphans", .schedules = 150, .tso = true};
     simrt_explore(run_twice, &p, &o);
     o.mode = SIMRT_PCT;
@@ -429,6 +506,6 @@ static int shrinks(void *arg)
 
 TEST(a_stack_is_shrunk_while_it_is_woken)
 {
-    struct program p = {shrinks, NULL, 2, 9};
+    struct program p = {shrinks, NULL, 2, 9, NULL};
     explore(&p, "shrinks", 60);
 }

@@ -78,7 +78,7 @@ static int selects(void *arg)
 
 TEST(select_against_close)
 {
-    struct program p = {selects, NULL, 3, 66};
+    struct program p = {selects, NULL, 3, 66, NULL};
     explore(&p, "select_close", 200);
 }
 
@@ -125,7 +125,7 @@ static int selects_meet(void *arg)
 
 TEST(selects_meet_each_other)
 {
-    struct program p = {selects_meet, NULL, 3, 3};
+    struct program p = {selects_meet, NULL, 3, 3, NULL};
     explore(&p, "selects_meet", 200);
 }
 
@@ -192,39 +192,25 @@ static int takes_permits(void *arg)
     return 0;
 }
 
-static int crowd(int (*fn)(void *))
+static int (*const ways[])(void *) = {locks, reads_and_writes, takes_permits};
+
+/* arg: one of the ways to get inside. */
+static int crowd(void *arg)
 {
+    int (*const *way)(void *) = arg;
     weft_scope s;
     weft_mutex_init(&mutex, "m");
     weft_rwmutex_init(&rw, "rw");
     weft_sema_init(&sema, 3, "s");
     weft_scope_open(&s, NULL);
     for (int i = 0; i < LOCKERS; i++)
-        SIMRT_CHECK(weft_go(&s, fn, NULL) == 0);
+        SIMRT_CHECK(weft_go(&s, *way, NULL) == 0);
     SIMRT_CHECK(weft_wait(&s) == 0);
     weft_scope_close(&s);
     weft_mutex_fini(&mutex);
     weft_rwmutex_fini(&rw);
     weft_sema_fini(&sema);
     return count;
-}
-
-static int mutex_crowd(void *arg)
-{
-    (void)arg;
-    return crowd(locks);
-}
-
-static int rw_crowd(void *arg)
-{
-    (void)arg;
-    return crowd(reads_and_writes);
-}
-
-static int sema_crowd(void *arg)
-{
-    (void)arg;
-    return crowd(takes_permits);
 }
 
 static void nobody_inside(void)
@@ -235,11 +221,11 @@ static void nobody_inside(void)
 
 TEST(locks_exclude_and_forget_nobody)
 {
-    struct program p = {mutex_crowd, nobody_inside, 3, LOCKERS * TURNS};
+    struct program p = {crowd, nobody_inside, 3, LOCKERS * TURNS, (void *)&ways[0]};
     explore(&p, "mutex", 200);
-    p.app = rw_crowd;
+    p.arg = (void *)&ways[1];
     explore(&p, "rwmutex", 150);
-    p.app = sema_crowd;
+    p.arg = (void *)&ways[2];
     explore(&p, "sema", 150);
 }
 
@@ -296,7 +282,7 @@ static void sold_out(void)
 
 TEST(signals_are_not_lost)
 {
-    struct program p = {market, sold_out, 3, 0};
+    struct program p = {market, sold_out, 3, 0, NULL};
     explore(&p, "cond", 200);
 }
 
@@ -356,7 +342,7 @@ static void none_fired(void)
 
 TEST(a_timer_is_stopped_or_fires)
 {
-    struct program p = {stops_timers, none_fired, 2, 4};
+    struct program p = {stops_timers, none_fired, 2, 4, NULL};
     explore(&p, "timer_func", 200);
     p.app = stops_channel_timers;
     explore(&p, "timer_chan", 200);
@@ -429,9 +415,9 @@ static int limits(void *arg)
 
 TEST(a_context_ends_while_a_fiber_parks)
 {
-    struct program p = {cancels, none_yet, 3, 3};
+    struct program p = {cancels, none_yet, 3, 3, NULL};
     explore(&p, "cancel", 300);
-    p = (struct program){limits, NULL, 2, 1};
+    p = (struct program){limits, NULL, 2, 1, NULL};
     explore(&p, "limits", 150);
 }
 
@@ -476,7 +462,7 @@ static int ends_meanwhile(void *arg)
 
 TEST(a_run_ends_while_fibers_are_born)
 {
-    struct program p = {ends_meanwhile, none_yet, 2, 5};
+    struct program p = {ends_meanwhile, none_yet, 2, 5, NULL};
     explore(&p, "born_late", 300);
     p.workers = 3;
     explore(&p, "born_late_3", 150);
@@ -515,6 +501,6 @@ static int waits_for_group(void *arg)
 
 TEST(a_group_is_waited_for)
 {
-    struct program p = {waits_for_group, none_yet, 3, 2};
+    struct program p = {waits_for_group, none_yet, 3, 2, NULL};
     explore(&p, "waitgroup", 200);
 }

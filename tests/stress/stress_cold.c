@@ -18,15 +18,7 @@
 #include "base/rand.h"
 #include "sched/cold.h"
 #include "sched/worker.h"
-#include "test.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
+#include "sched_test.h"
 
 enum { NUMBERS = 8 };
 
@@ -89,22 +81,6 @@ static bool wake_up(struct sleeper *s, uint32_t last)
         weft__ready_tail(f);
     weft__leave();
     return f != NULL;
-}
-
-static void nap(int64_t ns)
-{
-    weft__enter();
-    weft__sleep_until(weft__clock_ns() + ns, NULL);
-    weft__leave();
-}
-
-static struct weft__cold_counts counts(void)
-{
-    struct weft__cold_counts c;
-    weft__enter();
-    weft__cold_count(&c);
-    weft__leave();
-    return c;
 }
 
 static void *puts_away(void *arg)
@@ -174,7 +150,7 @@ static void start_all(void)
 static void measure(size_t before)
 {
     size_t warm = memory_bytes();
-    while (counts().away < count) {
+    while (cold_counts().away < count) {
         weft__enter();
         weft__cold_pass(INT64_MAX);
         weft__leave();
@@ -182,8 +158,8 @@ static void measure(size_t before)
     size_t cold = memory_bytes();
     fprintf(stderr, "# %u fibers: %zu B each warm, %zu B each cold, of these %llu in the store\n",
         count, (warm - before) / count, (cold - before) / count,
-        (unsigned long long)(counts().bytes / count));
-#ifndef SANITIZED
+        (unsigned long long)(cold_counts().bytes / count));
+#if !TEST_SANITIZED
     CHECK(cold - before < (size_t)count * 1024);
 #endif
 }
@@ -213,7 +189,7 @@ static int many(void *arg)
             nap(1000000);
     while (at_load(&ended) < count)
         nap(1000000);
-    struct weft__cold_counts c = counts();
+    struct weft__cold_counts c = cold_counts();
     CHECK_EQ(c.away, 0);
     fprintf(stderr, "# %llu wake-ups, %llu reads, %llu put away, %llu brought back, %llu refused\n",
         (unsigned long long)at_load(&wakes), (unsigned long long)at_load(&reads),

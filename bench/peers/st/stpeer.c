@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "available.h"
+
 enum { STACK_BYTES = 64 << 10, SHORT_STEPS = 50, LONG_STEPS = 4000, YIELD_EACH = 8 };
 
 static const char *mode;
@@ -205,27 +207,6 @@ static void bench_fanout(void)
         start(task, NULL, 0);
     wait_all();
     out(mode, per(t, n), "ns");
-}
-
-static long long sum_of(const char *path, const char *key)
-{
-    char line[256];
-    long long sum = 0, v;
-    FILE *f = fopen(path, "re");
-    while (f && fgets(line, sizeof line, f)) {
-        char *at = strstr(line, key);
-        if (at && sscanf(at + strlen(key), "%lld", &v) == 1)
-            sum += v;
-    }
-    if (f)
-        fclose(f);
-    return sum;
-}
-
-static long long available_bytes(void)
-{
-    return sum_of("/proc/meminfo", "MemAvailable:") * 1024 +
-           sum_of("/proc/zoneinfo", " count:") * 4096;
 }
 
 /* Starts n that park at the gate and lets each run up to it; the time that took. */

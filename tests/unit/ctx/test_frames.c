@@ -18,14 +18,6 @@
 
 #pragma GCC diagnostic ignored "-Wvla"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
 enum { STACK_BYTES = 1 << 20, GOOD_BYTES = 600 << 10, FRAME_BYTES = 16 << 10 };
 
 static void fill(volatile unsigned char *p, size_t bytes, size_t salt)
@@ -143,7 +135,7 @@ static int run(int (*app)(void *), void *arg, unsigned workers)
 
 TEST(frames_of_every_shape_beside_neighbours)
 {
-#ifdef SANITIZED
+#if TEST_SANITIZED
     test_skip("a sanitizer's frames are larger");
 #endif
     CHECK_EQ(run(neighbours, NULL, 1), 0);
@@ -213,7 +205,7 @@ TEST(overflow_names_fiber_size_and_depth)
 
 TEST(a_frame_larger_than_the_guard_meets_it)
 {
-#ifdef SANITIZED
+#if TEST_SANITIZED
     test_skip("a sanitizer lays out large frames itself");
 #endif
     for (way = WAYS; way < WAYS + 3; way++)
@@ -243,7 +235,7 @@ TEST(depth_is_counted)
     size_t len = 0;
     ssize_t n;
     unsigned depth = 0;
-#ifdef SANITIZED
+#if TEST_SANITIZED
     test_skip("a sanitizer's frames are larger");
 #endif
     CHECK_EQ(pipe(p), 0);

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "dump_text.h"
 
 static sem_t entered, let_go;
 static weft_loop *loop;
@@ -98,34 +98,10 @@ static void end(void)
     weft_loop_free(loop);
 }
 
-static char *read_all(int fd)
-{
-    static char text[1 << 20];
-    size_t len = 0;
-    ssize_t n;
-    while ((n = read(fd, text + len, sizeof text - 1 - len)) > 0 || (n < 0 && errno == EINTR))
-        len += n > 0 ? (size_t)n : 0;
-    text[len] = '\0';
-    return text;
-}
-
 static char *dump(void)
 {
-    char path[] = "/tmp/weft-dump-XXXXXX";
-    int fd = mkstemp(path);
-    CHECK(fd >= 0);
     CHECK_EQ(weft_debug_signal(WEFT_DEBUG_GO_ON), 0);
-    weft_dump(fd);
-    lseek(fd, 0, SEEK_SET);
-    char *text = read_all(fd);
-    close(fd);
-    unlink(path);
-    return text;
-}
-
-static void need(const char *text, const char *what)
-{
-    CHECK_MSG(strstr(text, what), "no \"%s\" in:\n%s", what, text);
+    return dump_text();
 }
 
 static void need_busy_loop(const char *t)

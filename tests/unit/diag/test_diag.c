@@ -13,12 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "dump_text.h"
 
 typedef WEFT_CHAN_OF(int) int_chan;
 static int_chan jobs;
 static weft_mutex cache = WEFT_MUTEX_NAMED("cache");
-static volatile int stop;
+static volatile int burning, stop;
 
 __attribute__((noinline)) static int waits_for_jobs(void *arg)
 {
@@ -42,52 +42,10 @@ __attribute__((noinline)) static int waits_for_cache(void *arg)
 __attribute__((noinline)) static int burns(void *arg)
 {
     (void)arg;
+    burning = 1;
     while (!stop)
         __asm__ volatile("");
     return 0;
-}
-
-static char *read_all(int fd)
-{
-    static char text[1 << 20];
-    size_t len = 0;
-    ssize_t n;
-    while ((n = read(fd, text + len, sizeof text - 1 - len)) > 0)
-        len += (size_t)n;
-    text[len] = '\0';
-    return text;
-}
-
-static char *dump(void)
-{
-    char path[] = "/tmp/weft-dump-XXXXXX";
-    int fd = mkstemp(path);
-    CHECK(fd >= 0);
-    weft_dump(fd);
-    lseek(fd, 0, SEEK_SET);
-    char *text = read_all(fd);
-    close(fd);
-    unlink(path);
-    return text;
-}
-
-/* Waits until a dump says `what` so many times: until the fibers stand where the case wants
- * them. */
-static void dump_until(const char *what, int times)
-{
-    for (;;) {
-        int found = 0;
-        for (const char *t = dump(); (t = strstr(t, what)); t++)
-            found++;
-        if (found >= times)
-            return;
-        CHECK_EQ(weft_sleep(WEFT_MS), 0);
-    }
-}
-
-static void need(const char *text, const char *what)
-{
-    CHECK_MSG(strstr(text, what), "no \"%s\" in:\n%s", what, text);
 }
 
 /* The page at `path` of the debug server, by a blocking socket. */
@@ -126,7 +84,7 @@ static void with_fibers(void (*look)(void))
 
 static void look_at_dump(void)
 {
-    char *t = dump();
+    char *t = dump_text();
     need(t, "\"worker\" [chan receive for ");
     need(t, "on channel \"jobs\" (made at ");
     need(t, "{queue=blue}:");
@@ -192,8 +150,9 @@ static int burning_app(void *arg)
     (void)arg;
     WEFT_SCOPE(s);
     CHECK_EQ(weft_go(&s, burns, NULL), 0);
-    CHECK_EQ(weft_sleep(50 * WEFT_MS), 0);
-    char *t = dump();
+    while (!burning)
+        CHECK_EQ(weft_sleep(WEFT_MS), 0);
+    char *t = dump_text();
     stop = 1;
     need(t, "    burns\n");
     return weft_wait(&s);
@@ -207,7 +166,7 @@ TEST(a_running_fiber_shows_its_stack)
     int result = -1;
     for (unsigned w = 1; w <= 2; w++) {
         weft_run_opts o = {.size = sizeof o, .workers = w};
-        stop = 0;
+        stop = burning = 0;
         CHECK_EQ(weft_run(burning_app, NULL, &o, &result), 0);
         CHECK_EQ(result, 0);
     }

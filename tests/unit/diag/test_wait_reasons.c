@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dump_text.h"
 #include "rig.h"
 
 typedef WEFT_CHAN_OF(int) int_chan;
@@ -282,39 +283,11 @@ static int named(void *arg)
     return row->fn(arg);
 }
 
-static char *dump(void)
-{
-    static char text[1 << 20];
-    char path[] = "/tmp/weft-reasons-dump-XXXXXX";
-    int fd = mkstemp(path);
-    CHECK(fd >= 0);
-    weft_dump(fd);
-    ssize_t n = pread(fd, text, sizeof text - 1, 0);
-    CHECK(n >= 0);
-    text[n] = '\0';
-    close(fd);
-    unlink(path);
-    return text;
-}
-
-/* Until the helpers of row look_up are in the pool's queue, or have its threads. */
-static void await_opens(unsigned n)
-{
-    for (;;) {
-        unsigned found = 0;
-        for (const char *at = dump(); (at = strstr(at, "open of \"")); at++)
-            found++;
-        if (found >= n)
-            return;
-        CHECK_EQ(weft_sleep(WEFT_MS), 0);
-    }
-}
-
 /* The line of the fiber called "row", once it says `reason`. */
 static char *line_with(const char *reason)
 {
     for (;;) {
-        char *at = strstr(dump(), "\"row\" [");
+        char *at = strstr(dump_text(), "\"row\" [");
         char *end = at ? strchr(at, '\n') : NULL;
         if (end)
             *end = '\0';
@@ -368,7 +341,7 @@ static int case_body(void *arg)
     for (unsigned i = 0; i < row->helpers; i++)
         CHECK_EQ(weft_go(&s, row->helper, NULL), 0);
     if (row->helper == opens)
-        await_opens(row->helpers);
+        dump_until("open of \"", (int)row->helpers); /* in the pool's queue, or in its threads */
     CHECK_EQ(weft_go(&s, named, NULL), 0);
     const char *line = line_with(row->reason);
     snprintf(object, sizeof object, "%s", row->object);

@@ -198,7 +198,7 @@ static void files(void)
     CHECK(weft_read(fd, text, sizeof text) > 0);
     CHECK_EQ(weft_close(fd), 0);
     weft_blocking_begin();
-    usleep(10);
+    usleep(10); /* the call that blocks */
     weft_blocking_end();
 }
 

@@ -672,7 +672,7 @@ static int touches(void *arg)
 
 TEST(the_memory_of_the_parent_is_not_copied)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if TEST_SANITIZED
     test_skip("sanitizers touch memory of their own");
 #endif
     run(touches);

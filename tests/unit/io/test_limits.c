@@ -25,14 +25,6 @@
 
 enum { MIB = 1 << 20, MANY = 4000 };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
 /* ---- limits ---- */
 
 /* What of a kind /proc/self/status counts, in bytes. */
@@ -106,7 +98,7 @@ static int idle(void *arg)
 
 static void within(int what, const char *kind)
 {
-#ifdef SANITIZED
+#if TEST_SANITIZED
     test_skip("a sanitizer maps more than any limit");
 #endif
     int result = -1;
@@ -173,7 +165,7 @@ static void overflows(void)
 
 static void lock_all(void)
 {
-#ifdef SANITIZED
+#if TEST_SANITIZED
     test_skip("a sanitizer maps more than can be locked");
 #endif
     if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)

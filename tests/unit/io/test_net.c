@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "dump_text.h"
 
 static int run(unsigned workers, int (*app)(void *), void *arg)
 {
@@ -123,7 +123,7 @@ static int close_app(void *arg)
     WEFT_SCOPE(s, .errors = WEFT_COLLECT);
     for (int i = 0; i < 3; i++)
         CHECK_EQ(weft_go(&s, reader, &a), 0);
-    CHECK_EQ(weft_sleep(5 * WEFT_MS), 0);
+    dump_until("[IO read for ", 3);
     CHECK_EQ(weft_close(a), 0);
     CHECK_EQ(weft_wait(&s), -EBADF);
     CHECK_EQ(weft_scope_failed(&s), 3);
@@ -162,7 +162,7 @@ static int cancel_app(void *arg)
     {
         WEFT_SCOPE(s, .errors = WEFT_COLLECT);
         CHECK_EQ(weft_go(&s, reader, &p[0]), 0);
-        CHECK_EQ(weft_sleep(3 * WEFT_MS), 0);
+        dump_until("[IO read for ", 1);
         weft_scope_cancel(&s);
         CHECK_EQ(weft_wait(&s), -ECANCELED);
     }

@@ -25,7 +25,7 @@
 #include "sched/cold.h"
 #include "sched/cold_store.h"
 #include "sched/worker.h"
-#include "test.h"
+#include "sched_test.h"
 
 enum { PAGE = 4096, MINE = 256 };
 static const int64_t hour_ns = 3600 * (int64_t)1000000000;
@@ -49,13 +49,6 @@ static void run(unsigned workers, int (*entry)(void *))
     CHECK_EQ(run_cold(workers, hour_ns, 0, entry), 0);
 }
 
-static void nap(int64_t ns)
-{
-    weft__enter();
-    CHECK_EQ(weft__sleep_until(weft__clock_ns() + ns, NULL), 0);
-    weft__leave();
-}
-
 static void go_sized(int (*fn)(void *), void *arg, size_t stack_bytes)
 {
     struct weft__spawn s = {.entry = fn, .arg = arg, .relieve = true, .stack_bytes = stack_bytes};
@@ -69,15 +62,6 @@ static void pass(void)
     weft__enter();
     weft__cold_pass(INT64_MAX);
     weft__leave();
-}
-
-static struct weft__cold_counts counts(void)
-{
-    struct weft__cold_counts c;
-    weft__enter();
-    weft__cold_count(&c);
-    weft__leave();
-    return c;
 }
 
 static bool resident(const void *at)
@@ -208,7 +192,7 @@ static void put_away(struct party *p)
 {
     while (resident((void *)p->data))
         pass();
-    CHECK(counts().away > 0);
+    CHECK(cold_counts().away > 0);
 }
 
 static void end(struct party *p)
@@ -230,7 +214,7 @@ static int goes_and_comes(void *arg)
     for (int i = 0; i < 20; i++) {
         await_waiting(&one);
         put_away(&one);
-        struct weft__cold_counts c = counts();
+        struct weft__cold_counts c = cold_counts();
         CHECK(c.away >= 1 && c.bytes > 0 && c.bytes / c.away < PAGE);
         weft_stats s = {.size = sizeof s};
         weft_stats_read(&s);
@@ -239,7 +223,7 @@ static int goes_and_comes(void *arg)
     }
     while (!at_load(&finished))
         nap(100000);
-    CHECK(counts().thawed >= 20);
+    CHECK(cold_counts().thawed >= 20);
     weft_stats s = {.size = sizeof s};
     weft_stats_read(&s);
     CHECK(s.cold_frozen >= 20 && s.cold_thawed >= 20);
@@ -400,11 +384,11 @@ static int pinned(void *arg)
         end(&one);
         return 0;
     }
-    uint64_t refused = counts().refused;
+    uint64_t refused = cold_counts().refused;
     for (int i = 0; i < 3; i++)
         pass();
     CHECK(resident((void *)one.data));
-    CHECK(counts().refused > refused);
+    CHECK(cold_counts().refused > refused);
     CHECK_EQ(syscall(SYS_io_uring_register, ring, IORING_UNREGISTER_BUFFERS, NULL, 0), 0);
     close(ring);
     put_away(&one); /* as soon as the kernel has let go */
@@ -466,12 +450,12 @@ static int digs(void *arg)
 static int growing(void *arg)
 {
     (void)arg;
-    uint64_t zeros = counts().zeros;
+    uint64_t zeros = cold_counts().zeros;
     for (int i = 0; i < 100; i++)
         go_sized(digs, &finished, 0);
     while (at_load(&finished) < 100)
         nap(100000);
-    CHECK_EQ(counts().zeros, zeros);
+    CHECK_EQ(cold_counts().zeros, zeros);
     return 0;
 }
 
@@ -589,7 +573,7 @@ static int looked_at(void *arg)
         CHECK(wake_up(&many[i], true));
     while (at_load(&finished) < MANY)
         nap(100000);
-    CHECK_EQ(counts().away, 0);
+    CHECK_EQ(cold_counts().away, 0);
     return 0;
 }
 
@@ -642,7 +626,7 @@ static int against_wakers(void *arg)
     for (int i = 0; i < 3; i++)
         CHECK_EQ(pthread_create(&t[i], NULL, i < 2 ? puts_away : looks_at_all, NULL), 0);
     int64_t until = weft__clock_ns() + test_stress_seconds() * (int64_t)1000000000;
-    while (weft__clock_ns() < until || counts().thawed < 100) {
+    while (weft__clock_ns() < until || cold_counts().thawed < 100) {
         for (int i = 0; i < 20; i++)
             wake_up(&parties[weft__rand_below(&r, PARTIES)], false);
         nap(1000);
@@ -658,7 +642,7 @@ static int against_wakers(void *arg)
         CHECK_EQ(pthread_join(t[i], NULL), 0);
     for (int i = 0; i < PARTIES; i++)
         rounds += parties[i].rounds;
-    struct weft__cold_counts c = counts();
+    struct weft__cold_counts c = cold_counts();
     CHECK_EQ(c.away, 0);
     fprintf(stderr, "# %u rounds, %llu went, %llu stayed\n", rounds, (unsigned long long)c.frozen,
         (unsigned long long)c.refused);

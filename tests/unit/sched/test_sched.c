@@ -14,7 +14,7 @@
 #include "base/fatal.h"
 #include "base/futex.h"
 #include "sched/sched.h"
-#include "test.h"
+#include "sched_test.h"
 
 static int run(unsigned workers, int (*entry)(void *), void *arg)
 {
@@ -39,14 +39,6 @@ static void yield(void)
     weft__enter();
     weft__yield();
     weft__leave();
-}
-
-static void nap(int64_t ns)
-{
-    weft__enter();
-    int rc = weft__sleep_until(weft__clock_ns() + ns, NULL);
-    weft__leave();
-    CHECK_EQ(rc, 0);
 }
 
 /* A counter that fibers wait on: the smallest thing with a queue, a lock and a commit. */
@@ -459,7 +451,8 @@ static int interrupter(void *arg)
     weft__enter();
     CHECK_EQ(weft__spawn(&s, &victim), 0);
     weft__leave();
-    nap(2000000);
+    while (at_load(&victim->park_reason) == WEFT__WAIT_NONE)
+        nap(100000);
     weft__enter();
     weft__interrupt(victim);
     weft__leave();

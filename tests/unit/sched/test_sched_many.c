@@ -14,7 +14,7 @@
 #include "base/futex.h"
 #include "base/lock.h"
 #include "sched/sched.h"
-#include "test.h"
+#include "sched_test.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -40,13 +40,6 @@ static int run(const struct weft__sched_opts *opts, int (*entry)(void *))
     int result = -1;
     CHECK_EQ(weft__sched_run(entry, NULL, NULL, NULL, NULL, opts, &result), 0);
     return result;
-}
-
-static void nap(int64_t ns)
-{
-    weft__enter();
-    CHECK_EQ(weft__sleep_until(weft__clock_ns() + ns, NULL), 0);
-    weft__leave();
 }
 
 static void go(int (*fn)(void *), size_t stack_bytes)

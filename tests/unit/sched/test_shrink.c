@@ -14,20 +14,16 @@
 #include "base/lock.h"
 #include "base/rand.h"
 #include "sched/worker.h"
-#include "test.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(SANITIZED) && !defined(__SANITIZE_ADDRESS__)
-#define MOVES_FRAMES 1 /* clang's, by default, to a stack of its own */
-#endif
+#include "sched_test.h"
 
 enum { DEEP_BYTES = 200 << 10, PAGE = 4096 };
+
+static void skip_if_frames_move(void)
+{
+#if TEST_SANITIZED && !defined(__SANITIZE_ADDRESS__) /* clang's does, by default */
+    test_skip("a sanitizer keeps locals elsewhere than on the stack");
+#endif
+}
 
 static int run(unsigned workers, int (*entry)(void *), void *arg)
 {
@@ -35,13 +31,6 @@ static int run(unsigned workers, int (*entry)(void *), void *arg)
     struct weft__sched_opts o = {.workers = workers};
     CHECK_EQ(weft__sched_run(entry, arg, NULL, NULL, NULL, &o, &result), 0);
     return result;
-}
-
-static void nap(int64_t ns)
-{
-    weft__enter();
-    CHECK_EQ(weft__sleep_until(weft__clock_ns() + ns, NULL), 0);
-    weft__leave();
 }
 
 static void yield(void)
@@ -152,9 +141,7 @@ static int gives_back(void *arg)
 
 TEST(a_parked_fiber_gives_its_deep_pages_back)
 {
-#ifdef MOVES_FRAMES
-    test_skip("a sanitizer keeps locals elsewhere than on the stack");
-#endif
+    skip_if_frames_move();
     CHECK_EQ(run(2, gives_back, NULL), 0);
 }
 
@@ -248,9 +235,7 @@ static int against_wakers(void *arg)
 
 TEST(woken_while_its_pages_go)
 {
-#ifdef MOVES_FRAMES
-    test_skip("a sanitizer keeps locals elsewhere than on the stack");
-#endif
+    skip_if_frames_move();
     CHECK_EQ(run(2, against_wakers, NULL), 0);
 }
 
@@ -407,7 +392,7 @@ static int ten_times(void *arg)
 
 TEST(memory_returns_after_fibers_have_come_and_gone)
 {
-#ifdef SANITIZED
+#if TEST_SANITIZED
     test_skip("a sanitizer has memory of its own");
 #endif
     CHECK_EQ(run(2, ten_times, NULL), 0);

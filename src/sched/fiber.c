@@ -179,7 +179,7 @@ static inline __attribute__((always_inline)) int spawn(
 {
     struct weft__sched *k = &weft__sched;
     struct weft__mach *m = weft__mach_self();
-    int rc = -E2BIG;
+    int rc = 0;
     if (__builtin_expect(!at_load(&k->running) || at_load(&k->stopping), 0))
         return -ESHUTDOWN;
     if (__builtin_expect(!budget_take(w), 0))
@@ -212,6 +212,7 @@ static inline __attribute__((always_inline)) int spawn(
         weft__requeue_global(m->t.cur);
     return 0;
 too_large:
+    rc = -E2BIG;
     stack_give(w, f);
 none:
     budget_give(w);

@@ -5,7 +5,7 @@
  *
  *      static data   the writable part of this shared object, copied before the first schedule
  *      heap          handed out upwards, never again within a schedule; what is freed is
- *                    overwritten
+ *                    overwritten, and a second time is the schedule's failure
  *      mappings      handed out upwards from an area at a fixed address; given to the kernel after
  *                    a schedule, so that they are zeros again
  *
@@ -27,7 +27,7 @@
 #define UNCHECKED
 #endif
 
-enum { HEAP_BYTES = 16 << 20, PAGE = 4096 };
+enum { HEAP_BYTES = 16 << 20, PAGE = 4096, LIVE = 0x11fe };
 #define MAP_BYTES (UINT64_C(8) << 30)
 #define AREA ((void *)0x200000000000)
 
@@ -132,14 +132,27 @@ void *simrt_malloc(size_t bytes)
     if (simrt->heap_at + whole > simrt->heap_end)
         simrt_fail("the explorer's heap is used up");
     simrt->heap_at += whole;
+    simrt->heap_live++;
     p[0] = bytes;
+    p[1] = LIVE;
     return p + 2;
 }
 
 void simrt_free(void *p)
 {
-    if (p)
-        memset(p, 0xdb, ((size_t *)p)[-2]);
+    size_t *head = (size_t *)p - 2;
+    if (!p)
+        return;
+    if (head[1] != LIVE)
+        simrt_fail("freed twice, or never allocated: %p", p);
+    head[1] = 0;
+    simrt->heap_live--;
+    memset(p, 0xdb, head[0]);
+}
+
+uint64_t simrt_heap_live(void)
+{
+    return simrt->heap_live;
 }
 
 void *simrt_realloc(void *p, size_t bytes)
@@ -238,5 +251,6 @@ void simrt_memory_reset(void)
     memset(simrt->heap, 0, (size_t)(simrt->heap_at - simrt->heap));
     madvise(simrt->map, (size_t)(simrt->map_at - simrt->map), MADV_DONTNEED);
     simrt->heap_at = simrt->heap;
+    simrt->heap_live = 0;
     simrt->map_at = simrt->map;
 }

@@ -155,5 +155,7 @@ void simrt_rank_swap(char *out, const char *in);
 /** Everybody sleeps, and time is about to go on to until_ns (-1: nobody has a deadline). NULL, or
  * what is wrong. */
 const char *simrt_judge(int64_t until_ns);
+/** J3: the thread runs a fiber, and is not inside the runtime. */
+bool simrt_outside(void);
 uint64_t simrt_fiber_id(const struct weft__thread *t);
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* simrt_rank.c - base/rank.c as it is, but for its thread-local list: the explorer's threads share
- * a real one, so the list is a global, and swapped with them. And whoever takes a lock is asked where
+ * a real one, so the list is a global, and swapped with them. Whoever takes a lock is asked where
  * he is (J3). */
 #include "simrt_core.h"
 

@@ -3,8 +3,8 @@
  * test_simrt_counts.c - counts of references and of holders under the explorer: two threads count
  * at once, and at the end nothing is lost, and nothing was given back twice.
  *
- * A count that is taken apart into a load and a store is wrong in a window of a nanosecond; here the
- * window is a point like any other. What an error does: one count too few frees early (the second
+ * A count that is taken apart into a load and a store is wrong in a window of a nanosecond; here
+ * the window is a point like any other. What an error does: one too few frees early (the second
  * free fails the schedule, and what is read after a free is 0xdb); one too many keeps memory, which
  * simrt_heap_live tells, or lets the end of a run wait for ever.
  *

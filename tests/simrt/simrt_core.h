@@ -122,7 +122,8 @@ struct simrt {
     uint64_t warm; /* schedules of the warm-up so far */
     /* memory */
     char *heap, *heap_end, *heap_at, *map, *map_end, *map_at;
-    uint64_t heap_live; /* allocations that stand */
+    uint64_t heap_live;   /* allocations that stand */
+    unsigned char *freed; /* one a granule of the heap */
     char *data, *data_copy;
     size_t data_bytes;
 };

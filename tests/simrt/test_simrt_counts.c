@@ -119,6 +119,42 @@ TEST(an_end_starts_or_a_stop_takes_back)
     explore_threads(end_against_stop, "after", 300);
 }
 
+/* ---- functions of contexts that end where no runtime is: whoever is outside next runs them, each
+ * once ---- */
+
+static weft_ctx *late[2];
+
+static void *ends_both(void *arg)
+{
+    weft_ctx *const *first = arg;
+    weft_ctx_cancel(*first);
+    weft_ctx_cancel(first == late ? late[1] : late[0]);
+    return NULL;
+}
+
+static void late_functions(void *arg)
+{
+    (void)arg;
+    ran = 0;
+    uint64_t before = settled();
+    for (int i = 0; i < 2; i++) {
+        late[i] = weft_ctx_with_cancel(weft_ctx_background());
+        SIMRT_CHECK(weft_ctx_after_func(late[i], runs, NULL, NULL) == 0);
+    }
+    unsigned long other = simrt_thread("ends", ends_both, &late[1]);
+    ends_both(&late[0]);
+    simrt_join(other);
+    SIMRT_CHECK(at_load(&ran) == 2);
+    weft_ctx_free(late[0]);
+    weft_ctx_free(late[1]);
+    SIMRT_CHECK(settled() == before);
+}
+
+TEST(late_functions_run_once)
+{
+    explore_threads(late_functions, "late", 300);
+}
+
 /* ---- plain threads hold a run while they wake its fibers, each its own ---- */
 
 enum { THREADS = 2, SENT = 3 };

@@ -500,7 +500,7 @@ static void run_beside_starters(void *arg)
 
 TEST(a_start_from_outside_runs_or_says_that_it_cannot)
 {
-    struct program p = {nothing, NULL, 2, 7};
+    struct program p = {nothing, NULL, 2, 7, NULL};
     struct simrt_opts o = {.name = "starters", .schedules = 200};
     simrt_explore(run_beside_starters, &p, &o);
     o.mode = SIMRT_PCT;
@@ -543,7 +543,7 @@ static void run_beside_stopper(void *arg)
 
 TEST(a_stop_finds_a_timer_that_moves)
 {
-    struct program p = {nothing, NULL, 2, 7};
+    struct program p = {nothing, NULL, 2, 7, NULL};
     struct simrt_opts o = {.name = "moved", .schedules = 150};
     simrt_explore(run_beside_stopper, &p, &o);
     o.mode = SIMRT_PCT;

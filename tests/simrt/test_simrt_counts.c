@@ -195,7 +195,7 @@ static int nothing(void *arg)
     return 0;
 }
 
-static struct program empty = {nothing, NULL, 1, 0};
+static struct program empty = {nothing, NULL, 1, 0, NULL};
 
 static void wakers_from_outside(void *arg)
 {
@@ -214,7 +214,7 @@ static void wakers_from_outside(void *arg)
 
 TEST(holds_of_a_run_are_given_back)
 {
-    struct program p = {takes_all, NULL, 2, 4};
+    struct program p = {takes_all, NULL, 2, 4, NULL};
     struct simrt_opts o = {.name = "holds", .schedules = 300};
     simrt_explore(wakers_from_outside, &p, &o);
     o.mode = SIMRT_PCT;
@@ -294,7 +294,7 @@ static void memory_is_given_back(void *arg)
 
 TEST(what_has_fired_is_given_back)
 {
-    struct program p = {frees_timers, nothing_ran, 2, 3};
+    struct program p = {frees_timers, nothing_ran, 2, 3, NULL};
     struct simrt_opts o = {.name = "timers_freed", .schedules = 200};
     simrt_explore(memory_is_given_back, &p, &o);
     o.mode = SIMRT_PCT;

@@ -544,7 +544,7 @@ static int waits_are_given_up(void *arg)
 
 TEST(waits_for_a_group_are_given_up)
 {
-    struct program p = {waits_are_given_up, none_yet, 3, 3};
+    struct program p = {waits_are_given_up, none_yet, 3, 3, NULL};
     explore(&p, "waitgroup_ends", 200);
 }
 

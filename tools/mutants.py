@@ -113,6 +113,16 @@ def bodies(code):
         yield code[cut + 1:m.start()].strip("}; \n"), m.start() + 1, m.end() - 1
 
 
+def functions(text):
+    """(name, start, end) of each function with its body."""
+    found = []
+    for head, start, end in bodies(blank(text)):
+        name = re.search(r"(\w+)\s*\(", re.sub(r"__attribute__\s*\(\(.*?\)\)", "", head))
+        if name:
+            found.append((name[1], start, end))
+    return found
+
+
 def pieces(code, start, end):
     found, i = [], start
     while True:

@@ -35,6 +35,7 @@
 #undef sigaltstack
 
 #if defined(WEFT__ASAN)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -402,6 +403,9 @@ struct simrt_thread *simrt_start(const char *name, void *(*fn)(void *), void *ar
     t->arg = arg;
     t->low = stack;
     t->low_bytes = SIMRT_STACK_BYTES;
+#if defined(WEFT__ASAN)
+    __asan_unpoison_memory_region(stack, SIMRT_STACK_BYTES); /* of who stood there before */
+#endif
     t->sp = weft__arch_stack_init(stack + SIMRT_STACK_BYTES, thread_main, t);
     return t;
 }

@@ -80,6 +80,9 @@ void simrt_block(int64_t ns);
 /** 0 <= result < bound: one more choice. */
 uint32_t simrt_choose(uint32_t bound);
 int64_t simrt_now(void);
+/** Allocations of the library's that stand now: a count that must be the same again shows what is
+ * lost. What is freed twice fails the schedule anyway. */
+uint64_t simrt_heap_live(void);
 /** The schedule has failed. */
 _Noreturn void simrt_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #define SIMRT_CHECK(cond)                                                                          \

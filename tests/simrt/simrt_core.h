@@ -122,6 +122,8 @@ struct simrt {
     uint64_t warm; /* schedules of the warm-up so far */
     /* memory */
     char *heap, *heap_end, *heap_at, *map, *map_end, *map_at;
+    uint64_t heap_live;   /* allocations that stand */
+    unsigned char *freed; /* one a granule of the heap */
     char *data, *data_copy;
     size_t data_bytes;
 };
@@ -154,5 +156,7 @@ void simrt_rank_swap(char *out, const char *in);
 /** Everybody sleeps, and time is about to go on to until_ns (-1: nobody has a deadline). NULL, or
  * what is wrong. */
 const char *simrt_judge(int64_t until_ns);
+/** J3: the thread runs a fiber, and is not inside the runtime. */
+bool simrt_outside(void);
 uint64_t simrt_fiber_id(const struct weft__thread *t);
 #endif

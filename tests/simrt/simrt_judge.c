@@ -10,6 +10,8 @@
  *     of a worker without a thread. (A worker whose thread is in a blocking call may keep what it
  *     has while no other is idle, and its hand-off slot: that is the monitor's business.)
  * J2  While all workers are idle the clock does not pass the earliest timer.
+ * J3  A fiber takes a lock of the runtime only inside the runtime, where nobody takes its turn away
+ *     (S3 of sched/sched.h; simrt_rank.c asks).
  */
 #include <limits.h>
 
@@ -23,6 +25,17 @@ uint64_t simrt_fiber_id(const struct weft__thread *t)
 
 /* A sleeper reckons from a clock that it looked at before others made it go on. */
 static const int64_t late_ns = 5000000;
+
+bool simrt_outside(void)
+{
+    const struct weft__thread *t = weft__tls_thread;
+    if (!t || !t->cur || t->cur->flags & (WEFT__F_THREAD | WEFT__F_IDLE))
+        return false;
+    for (unsigned i = simrt->cur->buffered; i-- > 0;)
+        if (simrt->cur->buffer[i].p == &t->in_rt)
+            return !simrt->cur->buffer[i].value;
+    return !t->in_rt;
+}
 
 static bool has_surplus(const struct weft__worker *w)
 {

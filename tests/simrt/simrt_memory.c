@@ -5,7 +5,7 @@
  *
  *      static data   the writable part of this shared object, copied before the first schedule
  *      heap          handed out upwards, never again within a schedule; what is freed is
- *                    overwritten
+ *                    overwritten; to free it again, or to use an atomic in it, fails
  *      mappings      handed out upwards from an area at a fixed address; given to the kernel after
  *                    a schedule, so that they are zeros again
  *
@@ -27,11 +27,24 @@
 #define UNCHECKED
 #endif
 
-enum { HEAP_BYTES = 16 << 20, PAGE = 4096 };
+enum { HEAP_BYTES = 16 << 20, GRANULE = 16, PAGE = 4096, LIVE = 0x11fe };
 #define MAP_BYTES (UINT64_C(8) << 30)
 #define AREA ((void *)0x200000000000)
 
 /* ---- words ---- */
+
+static unsigned char *freed_at(const volatile void *p)
+{
+    return simrt->freed + ((uintptr_t)p - (uintptr_t)simrt->heap) / GRANULE;
+}
+
+/* An atomic in memory that was given back: a plain access there finds 0xdb, and nobody knows. */
+static void check_not_freed(const volatile void *p)
+{
+    if ((uintptr_t)p >= (uintptr_t)simrt->heap && (uintptr_t)p < (uintptr_t)simrt->heap_at &&
+        *freed_at(p))
+        simrt_fail("an atomic is used after its memory was freed: %p", (const void *)(uintptr_t)p);
+}
 
 static uint64_t value_of(const void *p, unsigned bytes)
 {
@@ -78,8 +91,10 @@ void simrt_load(const volatile void *p, void *ret, unsigned bytes, const struct 
 {
     struct simrt_thread *t = simrt ? simrt->cur : NULL;
     const void *from = (const void *)(uintptr_t)p;
-    if (t)
+    if (t) {
         simrt_point("load", p, 0, at);
+        check_not_freed(p);
+    }
     for (unsigned i = t ? t->buffered : 0; i-- > 0;)
         if (t->buffer[i].p == p) {
             from = &t->buffer[i].value;
@@ -97,6 +112,7 @@ void simrt_store(
     uint64_t value = value_of(v, bytes);
     if (t) {
         simrt_point(weak ? "store weak" : "store", p, value, at);
+        check_not_freed(p);
         if (weak && simrt->o.tso && (t->buffered || simrt_draw(2, true))) {
             if (t->buffered == SIMRT_BUFFER)
                 simrt_drain(t, 1);
@@ -115,6 +131,7 @@ void simrt_rmw(const char *op, const volatile void *p, unsigned bytes, uint64_t 
     if (!simrt || !simrt->cur)
         return;
     simrt_point(op, p, operand, at);
+    check_not_freed(p);
     simrt_drain(simrt->cur, SIMRT_BUFFER);
 }
 
@@ -132,14 +149,28 @@ void *simrt_malloc(size_t bytes)
     if (simrt->heap_at + whole > simrt->heap_end)
         simrt_fail("the explorer's heap is used up");
     simrt->heap_at += whole;
+    simrt->heap_live++;
     p[0] = bytes;
+    p[1] = LIVE;
     return p + 2;
 }
 
 void simrt_free(void *p)
 {
-    if (p)
-        memset(p, 0xdb, ((size_t *)p)[-2]);
+    size_t *head = (size_t *)p - 2;
+    if (!p)
+        return;
+    if (head[1] != LIVE)
+        simrt_fail("freed twice, or never allocated: %p", p);
+    head[1] = 0;
+    memset(freed_at(p), 1, (head[0] + GRANULE - 1) / GRANULE);
+    simrt->heap_live--;
+    memset(p, 0xdb, head[0]);
+}
+
+uint64_t simrt_heap_live(void)
+{
+    return simrt->heap_live;
 }
 
 void *simrt_realloc(void *p, size_t bytes)
@@ -223,6 +254,7 @@ void simrt_memory_init(void)
     simrt->heap = simrt->heap_at = area;
     simrt->heap_end = simrt->map = simrt->map_at = area + HEAP_BYTES;
     simrt->map_end = simrt->map + MAP_BYTES;
+    simrt->freed = map(NULL, HEAP_BYTES / GRANULE);
     simrt->word = map(NULL, SIMRT_WORDS * sizeof *simrt->word);
     simrt->way = map(NULL, SIMRT_DEPTHS * sizeof *simrt->way);
     for (unsigned i = 0; i < SIMRT_THREADS; i++)
@@ -236,7 +268,9 @@ void simrt_memory_reset(void)
 {
     copy(simrt->data, simrt->data_copy, simrt->data_bytes);
     memset(simrt->heap, 0, (size_t)(simrt->heap_at - simrt->heap));
+    memset(simrt->freed, 0, (size_t)(simrt->heap_at - simrt->heap) / GRANULE);
     madvise(simrt->map, (size_t)(simrt->map_at - simrt->map), MADV_DONTNEED);
     simrt->heap_at = simrt->heap;
+    simrt->heap_live = 0;
     simrt->map_at = simrt->map;
 }

@@ -468,6 +468,88 @@ TEST(timers_between_runs_are_not_lost)
     simrt_explore(run_twice, &p, &o);
 }
 
+static int counts_itself(void *arg)
+{
+    (void)arg;
+    at_add(&done, 1);
+    return 0;
+}
+
+/* A start that says that it is done holds the run until the fiber has run. */
+static void *fiber_starter(void *arg)
+{
+    for (int i = 0; i < 3; i++) {
+        int rc = weft_go(NULL, counts_itself, NULL);
+        SIMRT_CHECK(rc == 0 || rc == -ESHUTDOWN);
+        at_add(&started, rc == 0);
+    }
+    return arg;
+}
+
+static void run_beside_starters(void *arg)
+{
+    started = done = 0;
+    unsigned long a = simrt_thread("starter a", fiber_starter, NULL);
+    unsigned long b = simrt_thread("starter b", fiber_starter, NULL);
+    run_program(arg);
+    run_program(arg);
+    simrt_join(a);
+    simrt_join(b);
+    SIMRT_CHECK(started == done);
+}
+
+TEST(a_start_from_outside_runs_or_says_that_it_cannot)
+{
+    struct program p = {nothing, NULL, 2, 7, NULL};
+    struct simrt_opts o = {.name = "starters", .schedules = 200};
+    simrt_explore(run_beside_starters, &p, &o);
+    o.mode = SIMRT_PCT;
+    simrt_explore(run_beside_starters, &p, &o);
+}
+
+/* ---- a timer that is far off moves into a run that starts and out of one that ends: whoever stops
+ * it meanwhile finds it ---- */
+
+enum { FAR_OFF = 3 };
+static weft_timer *far_off[FAR_OFF];
+
+static void must_not_fire(void *arg)
+{
+    (void)arg;
+    simrt_fail("a timer fires that was stopped");
+}
+
+static void *stopper(void *arg)
+{
+    for (int i = 0; i < FAR_OFF; i++) {
+        SIMRT_CHECK(weft_timer_stop(far_off[i]));
+        SIMRT_CHECK(!weft_timer_stop(far_off[i]));
+    }
+    return arg;
+}
+
+static void run_beside_stopper(void *arg)
+{
+    for (int i = 0; i < FAR_OFF; i++) {
+        far_off[i] = weft_timer_func((i + 1) * INT64_C(1000000000000), must_not_fire, NULL);
+        SIMRT_CHECK(far_off[i]);
+    }
+    unsigned long t = simrt_thread("stopper", stopper, NULL);
+    run_program(arg);
+    simrt_join(t);
+    for (int i = 0; i < FAR_OFF; i++)
+        weft_timer_free(far_off[i]);
+}
+
+TEST(a_stop_finds_a_timer_that_moves)
+{
+    struct program p = {nothing, NULL, 2, 7, NULL};
+    struct simrt_opts o = {.name = "moved", .schedules = 150};
+    simrt_explore(run_beside_stopper, &p, &o);
+    o.mode = SIMRT_PCT;
+    simrt_explore(run_beside_stopper, &p, &o);
+}
+
 /* ---- a deep stack is shrunk while its fiber is woken ---- */
 
 static weft_chan *wake;

@@ -499,6 +499,55 @@ static int waits_for_group(void *arg)
     return 2;
 }
 
+/* Waits that are given up while others count down: neither count loses what the other changes. */
+static int waits_a_while(void *arg)
+{
+    int rc = weft_waitgroup_wait(&group);
+    (void)arg;
+    SIMRT_CHECK(rc == 0 || rc == -ETIMEDOUT);
+    at_add(rc == 0 ? &received : &cancelled, 1);
+    return 0;
+}
+
+static int counts_down(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++) {
+        if (simrt_choose(3) == 0)
+            simrt_block(5000);
+        weft_waitgroup_done(&group);
+    }
+    return 0;
+}
+
+static int waits_are_given_up(void *arg)
+{
+    weft_scope s, waits;
+    weft_scope_opts o = {.size = sizeof o, .timeout_ns = 30000};
+    (void)arg;
+    weft_waitgroup_init(&group, "g");
+    weft_waitgroup_add(&group, 6);
+    weft_scope_open(&s, NULL);
+    weft_scope_open(&waits, &o);
+    for (int i = 0; i < 3; i++)
+        SIMRT_CHECK(weft_go(&waits, waits_a_while, NULL) == 0);
+    SIMRT_CHECK(weft_go(&s, counts_down, NULL) == 0);
+    SIMRT_CHECK(weft_go(&s, counts_down, NULL) == 0);
+    weft_wait(&waits);
+    weft_scope_close(&waits);
+    SIMRT_CHECK(weft_waitgroup_wait(&group) == 0);
+    SIMRT_CHECK(weft_wait(&s) == 0);
+    weft_scope_close(&s);
+    weft_waitgroup_fini(&group);
+    return (int)(at_load(&received) + at_load(&cancelled));
+}
+
+TEST(waits_for_a_group_are_given_up)
+{
+    struct program p = {waits_are_given_up, none_yet, 3, 3, NULL};
+    explore(&p, "waitgroup_ends", 200);
+}
+
 TEST(a_group_is_waited_for)
 {
     struct program p = {waits_for_group, none_yet, 3, 2, NULL};

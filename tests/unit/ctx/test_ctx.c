@@ -505,6 +505,7 @@ FIBER_TEST(C22_after_func_stopped_or_forgotten_does_not_run)
     c = weft_ctx_with_cancel(weft_ctx_background());
     CHECK_EQ(weft_ctx_after_func(c, count_it, &count, NULL), 0);
     weft_ctx_free(c); /* never ended */
+    weft_ctx_free(NULL);
     CHECK_EQ(weft_ctx_after_func(weft_ctx_background(), count_it, &count, &a), 0);
     CHECK(weft_ctx_after_stop(a));
     CHECK_EQ(weft_ctx_after_func(weft_ctx_background(), count_it, &count, NULL), 0);

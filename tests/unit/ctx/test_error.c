@@ -229,7 +229,19 @@ TEST(short_of_memory_nothing_crashes)
         .alloc = counting_alloc,
         .resize = counting_resize,
         .release = counting_release};
-    CHECK_EQ(weft_set_allocator(&(weft_allocator){.size = sizeof a}), -EINVAL);
+    CHECK_EQ(weft_set_allocator(NULL), -EINVAL);
+    for (int missing = 0; missing < 4; missing++) {
+        weft_allocator some = a;
+        if (missing == 0)
+            some.alloc = NULL;
+        else if (missing == 1)
+            some.resize = NULL;
+        else if (missing == 2)
+            some.release = NULL;
+        else
+            some.size = sizeof a - 1;
+        CHECK_EQ(weft_set_allocator(&some), -EINVAL);
+    }
     CHECK_EQ(weft_set_allocator(&a), 0);
     rig_run(2, short_of_memory);
     CHECK_EQ(weft_set_allocator(&a), -EBUSY);

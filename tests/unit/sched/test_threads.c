@@ -323,3 +323,35 @@ TEST(threads_that_attach_and_leave)
 {
     CHECK_EQ(run(many_threads, 2), 0);
 }
+
+/* ---- a thread of the runtime that starts is counted until it has said its number ---- */
+
+static _Atomic int services_up;
+
+static void *service(void *arg)
+{
+    at_add(&services_up, 1);
+    return arg;
+}
+
+static int starts_services(void *arg)
+{
+    (void)arg;
+    for (int i = 1; i <= 3; i++) {
+        weft__enter();
+        int rc = weft__service_start(0, service, NULL);
+        weft__leave();
+        CHECK_EQ(rc, 0);
+        while (at_load(&services_up) < i)
+            nap(100000);
+        CHECK_EQ(weft__services_starting(), 0);
+    }
+    CHECK(weft__service_start((size_t)1 << 47, service, NULL) < 0); /* more than there can be */
+    CHECK_EQ(weft__services_starting(), 0);
+    return 0;
+}
+
+TEST(a_service_is_starting_until_it_is_known)
+{
+    CHECK_EQ(run(starts_services, 2), 0);
+}

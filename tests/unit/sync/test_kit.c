@@ -436,6 +436,31 @@ static void wait_unlocked(void)
     weft_cond_wait(&c, &m);
 }
 
+static void signal_ended(void)
+{
+    weft_cond c = WEFT_COND_NAMED("news");
+    weft_cond_fini(&c);
+    weft_cond_signal(&c);
+}
+
+static void acquire_ended(void)
+{
+    weft_sema s;
+    weft_sema_init(&s, 1, "permits");
+    weft_sema_fini(&s);
+    weft_sema_release(&s, 1);
+}
+
+TEST(what_has_ended_is_named)
+{
+#ifndef NDEBUG
+    EXPECT_DEATH(signal_ended, "use after free of cond \"news\"");
+    EXPECT_DEATH(acquire_ended, "use after free of semaphore \"permits\"");
+#else
+    CHECK(signal_ended && acquire_ended); /* release builds do not look */
+#endif
+}
+
 TEST(C16_misuse)
 {
     EXPECT_DEATH(wait_unlocked, "wait on a cond without holding mutex \"state\"");

@@ -196,6 +196,26 @@ TEST(C11_misuse)
     EXPECT_DEATH(rw_runlock_twice, "unlock of unlocked rwmutex");
 }
 
+static void unlock_of_one_by_name(void)
+{
+    weft_mutex m;
+    weft_mutex_init(&m, "by hand");
+    weft_mutex_unlock(&m);
+}
+
+static void rw_unlock_of_one_by_name(void)
+{
+    weft_rwmutex m;
+    weft_rwmutex_init(&m, "by hand");
+    weft_rwmutex_unlock(&m);
+}
+
+TEST(misuse_names_what_was_made_by_init)
+{
+    EXPECT_DEATH(unlock_of_one_by_name, "unlock of unlocked mutex \"by hand\" (made at ");
+    EXPECT_DEATH(rw_unlock_of_one_by_name, "unlock of unlocked rwmutex \"by hand\" (made at ");
+}
+
 static void lock_twice(void)
 {
     weft_mutex m = WEFT_MUTEX_INIT;

@@ -58,6 +58,15 @@ static int wait_at(void *gate)
 
 static int limited;
 
+static int as_many_as_there_is_room_for(weft_scope *s, weft_chan **gate)
+{
+    int n = 0, rc;
+    while ((rc = weft_go(s, wait_at, gate)) == 0 && n < MANY)
+        n++;
+    CHECK_EQ(rc, -ENOMEM);
+    return n;
+}
+
 /* As many as there is room for, and once more when they are gone; then all, without the limit. */
 static int up_to_the_limit(void *arg)
 {
@@ -67,10 +76,11 @@ static int up_to_the_limit(void *arg)
     for (int round = 0; round < 2; round++) {
         CHECK_EQ(weft_chan_new(1, 0, &gate), 0);
         WEFT_SCOPE(s, .errors = WEFT_COLLECT);
-        int n = 0, rc;
-        while ((rc = weft_go(&s, wait_at, &gate)) == 0 && n < MANY)
-            n++;
-        CHECK_EQ(rc, -ENOMEM);
+        int n = as_many_as_there_is_room_for(&s, &gate);
+        while (n == 0 && round == 1) { /* other workers have all free stacks, for seconds at most */
+            CHECK_EQ(weft_sleep(20 * WEFT_MS), 0);
+            n = as_many_as_there_is_room_for(&s, &gate);
+        }
         CHECK_EQ(weft_sleep(WEFT_MS), 0); /* what runs goes on */
         weft_chan_close(gate);
         CHECK_EQ(weft_wait(&s), -ENOMEM); /* the scope's error is the one that did not start */
@@ -78,7 +88,7 @@ static int up_to_the_limit(void *arg)
         started[round] = n;
     }
     CHECK(started[0] >= 16);
-    CHECK(started[1] > 0); /* fewer where other workers have the free stacks */
+    CHECK(started[1] > 0);
     limit_to(limited, RLIM_INFINITY);
     CHECK_EQ(weft_chan_new(1, 0, &gate), 0);
     WEFT_SCOPE(s, .errors = WEFT_COLLECT);

@@ -228,7 +228,10 @@ static int goes_and_comes(void *arg)
     weft_stats_read(&s);
     CHECK(s.cold_frozen >= 20 && s.cold_thawed >= 20);
     CHECK_EQ(s.cold_stacks, 0);
-    CHECK_EQ(s.cold_bytes, 0);
+    while (s.cold_bytes) { /* freed when the last is back and goes on already */
+        nap(100000);
+        weft_stats_read(&s);
+    }
     return 0;
 }
 

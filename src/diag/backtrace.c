@@ -21,34 +21,40 @@ static int walk(uintptr_t fp, uintptr_t low, uintptr_t high, uintptr_t *pcs, int
     return n;
 }
 
-static int walk_fiber(struct weft__fiber *f, uintptr_t pc, uintptr_t fp, uintptr_t *pcs, int max)
+/* Of a stack with these bounds. */
+static int walk_from(
+    uintptr_t pc, uintptr_t fp, uintptr_t low, uintptr_t high, uintptr_t *pcs, int max)
 {
     int n = 0;
     if (pc && max > 0)
         pcs[n++] = pc;
-    return walk(fp, (uintptr_t)f->stack_low, (uintptr_t)f, pcs, n, max);
+    return walk(fp, low, high, pcs, n, max);
 }
 
 int weft__backtrace(struct weft__fiber *f, uintptr_t *pcs, int max)
 {
-    uintptr_t pc, fp;
+    uintptr_t pc, fp, high = (uintptr_t)f;
     if (f == weft__self())
         return weft__backtrace_here(pcs, max);
+    /* Once each: f may end meanwhile, and its record's page go to the kernel and be read as zeros.
+     * The stack's addresses stay good to read. */
+    uintptr_t low = (uintptr_t) * (char *volatile *)&f->stack_low;
+    uintptr_t sp = (uintptr_t) * (void *volatile *)&f->sp;
+    if (!low)
+        return 0;
     struct weft__mach *bound = (struct weft__mach *)(void *)f->bound;
     if (bound && at_load(&bound->sig_pc))
-        return walk_fiber(f, at_load(&bound->sig_pc), at_load(&bound->sig_fp), pcs, max);
+        return walk_from(at_load(&bound->sig_pc), at_load(&bound->sig_fp), low, high, pcs, max);
     if (at_load(&f->state) != WEFT__RUNNING) {
-        const uintptr_t *sp = f->sp;
-        if ((uintptr_t)sp < (uintptr_t)f->stack_low ||
-            (uintptr_t)(sp + WEFT__ARCH_SAVED_WORDS) > (uintptr_t)f)
+        if (sp < low || sp + WEFT__ARCH_SAVED_WORDS * sizeof pc > high)
             return 0;
-        weft__arch_saved_frame(sp, &pc, &fp);
-        return walk_fiber(f, pc, fp, pcs, max);
+        weft__arch_saved_frame((const void *)sp, &pc, &fp);
+        return walk_from(pc, fp, low, high, pcs, max);
     }
     struct weft__mach *m = weft__mach_running(f);
     if (!m || !weft__mach_sample(m, &pc, &fp))
         return 0;
-    return m->t.cur == f ? walk_fiber(f, pc, fp, pcs, max) : 0;
+    return m->t.cur == f ? walk_from(pc, fp, low, high, pcs, max) : 0;
 }
 
 int weft__backtrace_here(uintptr_t *pcs, int max)

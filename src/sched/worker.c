@@ -483,12 +483,16 @@ static bool all_quiet(void)
            !any_work();
 }
 
+/* A fiber that a thread without a worker has counted and not yet queued lives and is nowhere: its
+ * starter holds the runtime. So holds are looked at after the count, and the queues after the
+ * holds. (The thread that calls weft_run starts the first fiber like that if another took the only
+ * worker before it.) */
 static bool asleep_for_good(int64_t *ret_live)
 {
     struct weft__sched *s = &weft__sched;
-    return all_quiet() && weft__live_fibers(ret_live) && weft__earliest_timer() == INT64_MAX &&
-           at_load(&s->outside) <= 0 && !at_load(&s->poked) &&
-           !(s->have_poll && s->poll.waiters() > 0);
+    return all_quiet() && weft__live_fibers(ret_live) && !at_load(&s->holds) && all_quiet() &&
+           weft__earliest_timer() == INT64_MAX && at_load(&s->outside) <= 0 &&
+           !at_load(&s->poked) && !(s->have_poll && s->poll.waiters() > 0);
 }
 
 static bool quiet_and_empty(void)

@@ -59,7 +59,7 @@ __attribute__((constructor)) static void set_hook(void)
 
 int weft_ctx_check(void)
 {
-    return weft__ctx_err(weft__me()->ctx); /* not the bit: that comes a moment after the end */
+    return weft__ctx_told(weft__me()->ctx); /* not the bit: that comes a moment after the end */
 }
 
 void weft__ctx_bind(struct weft__bind *b, struct weft__fiber *f, struct weft_ctx *c)

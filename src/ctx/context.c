@@ -280,13 +280,13 @@ weft_ctx *weft_ctx_background(void)
 int weft_ctx_err(const weft_ctx *c)
 {
     weft__ctx_check(c, __func__);
-    return weft__ctx_err(c);
+    return weft__ctx_told(c);
 }
 
 const weft_error *weft_ctx_cause(const weft_ctx *c)
 {
     weft__ctx_check(c, __func__);
-    int err = weft__ctx_err(c);
+    int err = weft__ctx_told(c);
     if (!err)
         return NULL;
     return c->node->cause ? c->node->cause : weft__error_const(err); /* X3: cause is fixed by now */
@@ -335,6 +335,19 @@ int weft__ctx_prepare(void)
     if (!at_cas(&closed, &none, c))
         weft_chan_free(c);
     return 0;
+}
+
+/* Whoever ends it holds its lock from the mark to the close. */
+int weft__ctx_settle(struct weft_ctx *n, int err)
+{
+    struct weft_chan *done = at_load(&n->done);
+    if (!done || weft__chan_seems_closed(done))
+        return err;
+    weft__enter();
+    weft__lock(&n->lock, WEFT__RANK_CTX);
+    weft__unlock(&n->lock);
+    weft__leave();
+    return err;
 }
 
 static weft_chan *done_without_memory(struct weft_ctx *n)

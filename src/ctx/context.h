@@ -17,7 +17,9 @@
  * X2  Locks: parent's node before child. Ending a subtree holds the locks of the path from the
  *     subtree's top down to the node at hand, so the subtree has ended when the top's lock is free.
  * X3  err goes from 0 to its value once, under the lock, after cause was set. Read without the
- *     lock.
+ *     lock. The done channel is closed before that lock is free again; whoever tells an end to the
+ *     user looks whether it is, and waits for the lock if not (weft__ctx_told): so who sees the
+ *     error finds the channel closed, and the other way round.
  * X4  Whoever gives a node up for good takes its parent's node's lock, even to find that it hangs
  *     there no more: the one who unlinked it may be at work in it, and holds that lock.
  * X5  A pending timer holds a reference. weft__timer_stop == true hands it to the stopper.
@@ -153,6 +155,9 @@ static inline void weft__ctx_adopt(struct weft_ctx *c, struct weft__fiber *f)
 }
 
 /* ---- anywhere ---- */
+/** n has ended with err, perhaps this very moment: returns err when its channel is closed. No lock
+ * is held. */
+int weft__ctx_settle(struct weft_ctx *n, int err);
 static inline int weft__ctx_err(const struct weft_ctx *c)
 {
     struct weft_ctx *n = c ? c->node : NULL;
@@ -160,6 +165,13 @@ static inline int weft__ctx_err(const struct weft_ctx *c)
     if (err)
         weft__tsan_acquire(n);
     return err;
+}
+/** The same for the user's eyes (X3): where it says that c has ended, c's channel says so too. With
+ * no lock of the runtime held. */
+static inline int weft__ctx_told(const struct weft_ctx *c)
+{
+    int err = weft__ctx_err(c);
+    return __builtin_expect(err != 0, 0) ? weft__ctx_settle(c->node, err) : 0;
 }
 static inline void weft__ctx_check(const struct weft_ctx *c, const char *function)
 {

@@ -41,6 +41,12 @@
  *     price is the tick: up to 4 ms later, at 250 Hz. A timer that goes off late finds the phase
  *     changed, and does nothing.
  *
+ * M6  A stopped fiber may hold what all others wait for, the spawner too: fork stops inside libc
+ *     with all of malloc's locks, and a new thread needs malloc. So its thread must not depend on
+ *     somebody who comes by and hands it a worker: while a worker is idle, or can be taken from a
+ *     blocked thread, and no other thread is there to drive it, the monitor looks for a stopped
+ *     fiber in the queues and gives the worker to its thread (weft__rescue_stopped).
+ *
  * Where the timer cannot be had (RLIMIT_SIGPENDING bounds their number) the signal is sent, and a
  * thread that enters a system call about then may see EINTR (SA_RESTART covers most calls).
  */
@@ -215,7 +221,10 @@ static void watch(struct weft__worker *w, int64_t now)
     bool said = at_load(&m->blocking);
     if (!said && now - w->seen_since_ns < SLICE_NS / 2)
         return;
-    if (at_load(&m->t.in_rt) || !has_other_work(w) || !spare_ready())
+    if (at_load(&m->t.in_rt) || !has_other_work(w))
+        return;
+    bool spare = spare_ready();
+    if (!spare && at_load(&s->stopped) == 0) /* M6 */
         return;
     if (said) {
         if (s->retake)
@@ -237,6 +246,8 @@ static void watch(struct weft__worker *w, int64_t now)
             retake(w, m, turns);
         return;
     }
+    if (!spare)
+        return;
     if (w->phase == PHASE_WATCHED) {
         w->phase = PHASE_ASKED;
         at_or(&m->t.attention, WEFT__ATT_YIELD);
@@ -304,10 +315,13 @@ void *weft__monitor_main(void *arg)
         for (unsigned i = 0; i < s->workers; i++)
             watch(&s->worker[i], now);
         serve_sleepers(now);
+        weft__rescue_stopped();
         if (at_load(&s->ended_machs))
             weft__machs_reap(false);
         bool disturbed = weft__shrink_tick(now, all_idle());
-        quiet = !all_idle() ? 0 : disturbed ? 5 : quiet + 1; /* disturbed: one more look */
+        quiet = !all_idle() || at_load(&s->stopped) ? 0
+                : disturbed                         ? 5
+                                                    : quiet + 1; /* disturbed: one more look */
         if (quiet > 5) {
             if (sleep_while_idle(now))
                 quiet = 0;
@@ -331,8 +345,10 @@ static void requeue_preempted(struct weft__mach *m, struct weft__worker *w, stru
     weft__unlock(&m->lock);
     at_store(&f->state, (uint32_t)WEFT__RUNNABLE);
     weft__global_push(f);
+    at_add(&s->stopped, 1);
     release_and_wake(w);
     weft__mach_wait(m); /* hand_to_bound gives it a worker */
+    at_sub(&s->stopped, 1);
     f->bound = NULL;
     at_store(&f->state, (uint32_t)WEFT__RUNNING);
     m->detached = false;
@@ -500,7 +516,7 @@ void weft__blocking_end(void)
 {
     struct weft__mach *m = weft__mach_self(); /* the same thread: nothing parked in between */
     if (m && !m->foreign) {
-        m->t.cur->flags &= (uint16_t)~WEFT__F_BLOCKING;
+        m->t.cur->flags &= ~(uint32_t)WEFT__F_BLOCKING;
         at_store_rel(&m->blocking, 0); /* [mo:alone: a hint; the retake re-checks] */
     }
     weft__enter();

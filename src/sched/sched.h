@@ -127,8 +127,7 @@ struct weft__fiber {
     _Atomic uint32_t wake;
     _Atomic uint32_t state; /* enum weft__state; written by its thread, read by dumps */
     int wake_result;        /* left by the claimer */
-    uint16_t flags;         /* WEFT__F_* */
-    uint16_t held_locks;    /* mutexes held now: diagnosis */
+    uint32_t flags;         /* WEFT__F_* */
     int saved_errno;
     _Atomic uint32_t thread_wake; /* plain threads: the futex they sleep on */
     void *wake_arg;               /* left by the claimer: which node, which case */
@@ -309,7 +308,7 @@ struct weft__spawn {
     size_t stack_bytes; /* 0: the default class */
     void (*on_exit)(struct weft__fiber *f, int result);
     void *spawn_site;
-    uint16_t flags;
+    uint32_t flags;
     /* a caller whose worker's queue is full is put aside: a burst reuses hot stacks */
     bool relieve;
     /** Called on the new fiber, which others see already, before it becomes runnable (link it to

@@ -33,6 +33,7 @@
 enum {
     SPIN_NS = 20000,
     TRIM_NS = 1000000000,
+    RESCUE_LOOKS = 1000,
     SEEN = 128 /* workers whose hand-off slot may be taken */
 };
 
@@ -202,11 +203,24 @@ void weft__poller_poke(void)
     }
 }
 
-/* An idle worker is nobody's: who takes it out of the list may do its owner's work. Meanwhile there
- * seemed to be one less, and somebody may have relied on that. So work is looked for (W4); who
- * judged (quiescent) does so anew, in the poller's role or on the way to it (a poke lasts until the
- * next wait); and if that role is free, whoever did not take it (rest) is woken, or has not linked
- * itself in and looks afterwards. False: it is not idle. */
+/* An idle worker is nobody's: who takes it out of the list may do its owner's work, and puts it
+ * back with this. Meanwhile there seemed to be one less, and somebody may have relied on that. So
+ * work is looked for (W4); who judged (quiescent) does so anew, in the poller's role or on the way
+ * to it (a poke lasts until the next wait); and if that role is free, whoever did not take it
+ * (rest) is woken, or has not linked itself in and looks afterwards. */
+static void put_back(struct weft__worker *w)
+{
+    struct weft__sched *s = &weft__sched;
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
+    weft__worker_release_locked(w);
+    weft__unlock(&s->lock);
+    at_fence(); /* W4 */
+    if (any_work() || !at_load(&s->poller))
+        weft__wake_one();
+    weft__poller_poke();
+}
+
+/* False: it is not idle. */
 static bool flush_one(struct weft__worker *w)
 {
     struct weft__sched *s = &weft__sched;
@@ -224,13 +238,7 @@ static bool flush_one(struct weft__worker *w)
     if (!mine)
         return false;
     weft__stack_cache_flush(&w->stacks);
-    weft__lock(&s->lock, WEFT__RANK_SCHED);
-    weft__worker_release_locked(w);
-    weft__unlock(&s->lock);
-    at_fence(); /* W4 */
-    if (any_work() || !at_load(&s->poller))
-        weft__wake_one();
-    weft__poller_poke();
+    put_back(w);
     return true;
 }
 
@@ -323,6 +331,48 @@ static struct weft__fiber *steal(struct weft__worker *w, const uint32_t *seen_tu
         }
     }
     return NULL;
+}
+
+/* A fiber that was preempted is awake inside its own thread's handler: that thread gets the worker.
+ */
+static void drive_bound(struct weft__worker *w, struct weft__fiber *f)
+{
+    struct weft__mach *to = (struct weft__mach *)(void *)f->bound;
+    drive(to, w);
+    weft__mach_wake(to);
+}
+
+/* As w's owner: a stopped fiber out of all queues; who is met on the way goes to the global queue's
+ * tail. So RESCUE_LOOKS a tick go through all of them in the end. */
+static struct weft__fiber *find_stopped(struct weft__worker *w)
+{
+    struct weft__fiber *f;
+    for (int looks = 0; looks < RESCUE_LOOKS; looks++) {
+        if (!(f = take_next(w)) && !(f = weft__ring_pop(w)) && !(f = steal(w, NULL)))
+            f = weft__global_take(w);
+        if (!f || f->bound)
+            return f;
+        weft__global_push(f);
+    }
+    return NULL;
+}
+
+void weft__rescue_stopped(void)
+{
+    struct weft__sched *s = &weft__sched;
+    if (at_load(&s->stopped) == 0 || at_load(&s->spinning) || at_load(&s->poller))
+        return;
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
+    bool nobody = !s->idle_machs && !at_load(&s->stopping);
+    struct weft__worker *w = nobody ? take_idle_locked() : NULL;
+    weft__unlock(&s->lock);
+    if (!w)
+        return;
+    struct weft__fiber *f = find_stopped(w);
+    if (f)
+        drive_bound(w, f);
+    else
+        put_back(w);
 }
 
 /* Timers of every heap: a busy or idle worker's timers are anyone's who has time. */
@@ -696,15 +746,11 @@ static struct weft__fiber *find(struct weft__mach *m)
     }
 }
 
-/* A fiber that was preempted is awake inside its own thread's handler: that thread gets our worker,
- * and we rest. */
 static void hand_to_bound(struct weft__mach *m, struct weft__fiber *f)
 {
-    struct weft__mach *to = (struct weft__mach *)(void *)f->bound;
     struct weft__worker *w = weft__mach_worker(m);
     at_store(&m->t.worker, NULL);
-    drive(to, w);
-    weft__mach_wake(to);
+    drive_bound(w, f);
 }
 
 void weft__mach_loop(struct weft__mach *m)

@@ -148,6 +148,7 @@ struct weft__sched {
     _Atomic uint32_t holds, closing; /* H1 of hold.c */
     _Atomic int32_t outside;         /* weft__outside_add */
     _Atomic int32_t detached;        /* machs that run a fiber without a worker */
+    _Atomic uint32_t stopped;        /* of those, preempted ones, which wait for one */
     _Atomic int32_t foreign;         /* plain threads that have called in */
     _Atomic int64_t fibers_left;     /* of the limit, not yet in a worker's budget */
     _Atomic uint64_t next_id;
@@ -226,6 +227,9 @@ bool weft__mach_take_worker(struct weft__mach *m); /* an idle worker, if there i
 void weft__wake_for_surplus(void);
 void weft__wake_one(void);
 void weft__stop_everyone(void);
+/** Gives an idle worker to the thread of a preempted fiber if there is no other thread to take it.
+ * For the monitor. */
+void weft__rescue_stopped(void);
 void weft__worker_release_locked(struct weft__worker *w);
 void weft__poller_poke(void);
 int64_t weft__earliest_timer(void);

@@ -84,7 +84,13 @@ static inline unsigned char *weft__chan_after(const struct weft_chan *c, const u
     return (unsigned char *)(uintptr_t)(next == c->end ? c->buf : next);
 }
 
-/** Says anew what would be possible (C3). Under the lock, after every change. */
+/** Says what is possible now (C3). Under the lock. */
+static inline void weft__chan_hint(struct weft_chan *c, uint32_t hint)
+{
+    at_store_rlx(&c->hint, hint); /* [mo:alone: published by the unlock that follows] */
+}
+
+/** The same, found out anew. After every change whose outcome is not known. */
 static inline void weft__chan_refresh(struct weft_chan *c)
 {
     size_t count = at_load_rlx(&c->count); /* [mo:alone: under the lock] */
@@ -95,7 +101,15 @@ static inline void weft__chan_refresh(struct weft_chan *c)
         h |= WEFT__HINT_SEND;
     if (c->closed)
         h = WEFT__HINT_RECV | WEFT__HINT_SEND;
-    at_store_rlx(&c->hint, h); /* [mo:alone: published by the unlock that follows] */
+    weft__chan_hint(c, h);
+}
+
+/** Without the lock: true says that it is closed, false that it was not just now. */
+static inline bool weft__chan_seems_closed(const struct weft_chan *c)
+{
+    return at_load_rlx(&c->hint) == /* [mo:alone: closed stays closed, and who acts on it locks] */
+               (WEFT__HINT_RECV | WEFT__HINT_SEND) &&
+           c->cap == 0;
 }
 
 /** A sender gives elem straight to the receiver w. In the eyes of TSan it went through the ring
@@ -151,7 +165,7 @@ static inline int weft__chan_send_locked(
         weft__elem_copy(c->put, elem, c->elem_bytes);
         c->put = weft__chan_after(c, c->put);
         at_store_rlx(&c->count, count + 1); /* [mo:alone: under the lock; len() may be late] */
-        weft__chan_refresh(c);
+        weft__chan_hint(c, WEFT__HINT_RECV | (count + 1 < c->cap ? WEFT__HINT_SEND : 0));
         return 0;
     }
     return -EAGAIN;
@@ -175,10 +189,11 @@ static inline int weft__chan_recv_locked(
             weft__tsan_release(c->put);
             c->put = weft__chan_after(c, c->put);
             *ret_peer = w->fiber;
+            weft__chan_refresh(c);
         } else {
             at_store_rlx(&c->count, count - 1); /* [mo:alone: under the lock; len() may be late] */
+            weft__chan_hint(c, WEFT__HINT_SEND | (count > 1 || c->closed ? WEFT__HINT_RECV : 0));
         }
-        weft__chan_refresh(c);
         return 1;
     }
     if (w) {

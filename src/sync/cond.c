@@ -113,7 +113,6 @@ int weft_cond_wait(weft_cond *c, weft_mutex *m)
     int rc = weft__cancelled(f);
     if (!rc) {
         struct cond *x = lock_in(c);
-        f->held_locks--;
         weft__tsan_release(m); /* not in the release: that runs as the successor */
         rc = wait_in(x, f, m, caller);
         weft__mutex_acquire(m, f, caller);

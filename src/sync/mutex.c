@@ -181,7 +181,6 @@ void weft__mutex_acquire(weft_mutex *m, struct weft__fiber *f, void *caller)
     if (!at_cas(&x->word, &free_word, (uintptr_t)f))
         lock_slow(x, f, caller);
     weft__tsan_acquire(x);
-    f->held_locks++;
 }
 
 /* Under the lock, by the owner: who shall have the mutex next, or at least be woken to try. NULL:
@@ -239,7 +238,6 @@ void weft_mutex_lock(weft_mutex *m)
         struct weft__fiber *me = t->cur;
         if (__builtin_expect(at_cas(&x->word, &free_word, (uintptr_t)me), 1)) {
             weft__tsan_acquire(x);
-            me->held_locks++;
             return;
         }
     }
@@ -260,7 +258,6 @@ bool weft_mutex_try_lock(weft_mutex *m)
     if (!take_free(x, f))
         return false;
     weft__tsan_acquire(x);
-    f->held_locks++;
     return true;
 }
 
@@ -276,7 +273,6 @@ static __attribute__((noinline)) void unlock_inside(weft_mutex *m)
     struct weft__fiber *f = weft__enter();
     if (weft__mutex_owner(m) != f)
         misuse_of_unlock(in(m));
-    f->held_locks--;
     weft__mutex_release(m, f);
     weft__leave();
 }
@@ -289,7 +285,6 @@ void weft_mutex_unlock(weft_mutex *m)
     weft__object_check(&x->object, WEFT_KIND_MUTEX);
     weft__tsan_release(x);
     if (__builtin_expect(f && at_cas(&x->word, &self, 0), 1)) {
-        f->held_locks--;
         return;
     }
     unlock_inside(m);

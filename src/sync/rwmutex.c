@@ -115,7 +115,6 @@ static void acquired(struct rwmutex *x, struct weft__fiber *f, bool write)
     weft__tsan_acquire(&x->tsan[0]);
     if (write)
         weft__tsan_acquire(&x->tsan[1]);
-    f->held_locks++;
 }
 
 void weft_rwmutex_lock(weft_rwmutex *m)
@@ -162,7 +161,6 @@ void weft_rwmutex_unlock(weft_rwmutex *m)
     x->writer = NULL;
     hand_over_locked(x, true, &claimed);
     weft__unlock(&x->lock);
-    f->held_locks--;
     weft__ready_all(&claimed);
     weft__leave();
 }
@@ -200,7 +198,7 @@ bool weft_rwmutex_try_rlock(weft_rwmutex *m)
 void weft_rwmutex_runlock(weft_rwmutex *m)
 {
     struct weft__node claimed;
-    struct weft__fiber *f = weft__enter();
+    weft__enter();
     struct rwmutex *x = lock_in(m);
     if (!x->readers)
         misuse(x, "read unlock of unlocked", x->writer ? " (a writer holds it)" : "");
@@ -209,8 +207,6 @@ void weft_rwmutex_runlock(weft_rwmutex *m)
     if (--x->readers == 0)
         hand_over_locked(x, false, &claimed);
     weft__unlock(&x->lock);
-    if (f->held_locks) /* a read lock may be ended by another than its taker */
-        f->held_locks--;
     weft__ready_all(&claimed);
     weft__leave();
 }

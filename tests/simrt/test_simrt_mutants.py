@@ -41,6 +41,9 @@ MUTANTS = [
      "test_simrt_sync", "a_run_ends_while_fibers_are_born", 3000),
     ("the_end_looks_before_it_is_marked", "src/ctx/cancel.c", "    if (weft__ctx_finds_all(c))", "    if (false)",
      "test_simrt_sync", "a_run_ends_while_fibers_are_born", 100),
+    ("an_error_is_told_before_the_channel_is_closed", "src/ctx/context.c",
+     "if (!done || weft__chan_seems_closed(done))", "if (!done || true)",
+     "test_simrt_sync", "an_end_is_seen_whole", 3000),
 ]
 
 

@@ -421,6 +421,49 @@ TEST(a_context_ends_while_a_fiber_parks)
     explore(&p, "limits", 150);
 }
 
+/* ---- who sees the error of an end sees the channel closed, and the other way round (X3) ---- */
+
+static weft_ctx *ending;
+
+static int sees_the_channel(void *arg)
+{
+    (void)arg;
+    SIMRT_CHECK(weft_chan_recv(weft_ctx_done(ending), NULL) == 0);
+    SIMRT_CHECK(weft_ctx_err(ending) == -ECANCELED);
+    return 0;
+}
+
+static int ends_it(void *arg)
+{
+    (void)arg;
+    weft_ctx_cancel(ending);
+    return 0;
+}
+
+static int sees_the_error(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    ending = weft_ctx_with_cancel(weft_ctx_background());
+    weft_scope_open(&s, NULL);
+    SIMRT_CHECK(weft_go(&s, sees_the_channel, NULL) == 0);
+    SIMRT_CHECK(weft_go(&s, ends_it, NULL) == 0);
+    weft_chan *done = weft_ctx_done(ending);
+    while (simrt_choose(2) ? weft_ctx_err(ending) == 0 : weft_ctx_cause(ending) == NULL)
+        weft_yield();
+    SIMRT_CHECK(weft_chan_try_recv(done, NULL) == 0);
+    SIMRT_CHECK(weft_wait(&s) == 0);
+    weft_scope_close(&s);
+    weft_ctx_free(ending);
+    return 3;
+}
+
+TEST(an_end_is_seen_whole)
+{
+    struct program p = {sees_the_error, none_yet, 3, 3, NULL};
+    explore(&p, "seen_whole", 300);
+}
+
 /* ---- the run's end finds all fibers, those too that are just being born (X8 of context.h) ---- */
 
 static void one_less(void)

@@ -56,8 +56,7 @@ static uint64_t chance(void)
     return x * UINT64_C(0x2545f4914f6cdd1d) >> 16;
 }
 
-/* The next choice of an exhaustive search, which goes through the last one's way again first. */
-static uint32_t search(uint32_t bound, bool costly)
+uint32_t simrt_search(uint32_t bound, bool costly)
 {
     if (simrt->depth < simrt->way_length) {
         struct simrt_choice *c = &simrt->way[simrt->depth++];
@@ -77,13 +76,19 @@ static uint32_t search(uint32_t bound, bool costly)
     return 0;
 }
 
+/* Whether choices are gone through, and not drawn. */
+static bool searches(void)
+{
+    return simrt->o.mode == SIMRT_EXHAUSTIVE || simrt->o.mode == SIMRT_REDUCED;
+}
+
 uint32_t simrt_draw(uint32_t bound, bool costly)
 {
-    if (simrt->o.mode != SIMRT_EXHAUSTIVE)
+    if (!searches())
         return (uint32_t)(chance() % bound);
     if (!simrt->window || bound < 2 || (costly && simrt->spent >= simrt->o.preemptions))
         return 0;
-    uint32_t k = search(bound, costly);
+    uint32_t k = simrt_search(bound, costly);
     simrt->spent += costly && k;
     return k;
 }
@@ -96,6 +101,7 @@ uint32_t simrt_choose(uint32_t bound)
 void simrt_window(bool open)
 {
     simrt->window = open;
+    simrt->asleep = 0;
 }
 
 /* ---- switching ---- */
@@ -140,6 +146,12 @@ void simrt_fail(const char *fmt, ...)
     to_driver();
 }
 
+void simrt_cut(void)
+{
+    simrt->cut = true;
+    to_driver();
+}
+
 void simrt_die(const char *how, int status)
 {
     simrt_fail("the library ended the process: %s(%d)", how, status);
@@ -176,15 +188,23 @@ static struct simrt_thread *by_priority(
     return best;
 }
 
+/* c has room for one more. */
 static struct simrt_thread *choose_next(
     struct simrt_thread *me, bool can_stay, bool spins, struct simrt_thread **c, unsigned n)
 {
+    bool may_stay = can_stay && !spins;
+    if (searches() && (!simrt->window || (spins && simrt->o.mode == SIMRT_EXHAUSTIVE)))
+        return may_stay ? me : c[0];
     switch (simrt->o.mode) {
     case SIMRT_PCT:
-        return by_priority(me, can_stay && !spins, c, n);
+        return by_priority(me, may_stay, c, n);
+    case SIMRT_REDUCED:
+        if (may_stay) { /* that comes first, as in the other modes */
+            memmove(c + 1, c, n++ * sizeof *c);
+            c[0] = me;
+        }
+        return simrt_choose_awake(c, n);
     case SIMRT_EXHAUSTIVE: {
-        if (spins || !simrt->window)
-            return can_stay && !spins ? me : c[0];
         uint32_t k = simrt_draw(n + can_stay, can_stay);
         return !can_stay ? c[k] : k == 0 ? me : c[k - 1];
     }
@@ -230,6 +250,7 @@ static void everybody_sleeps(void)
         simrt_fail("%s", wrong);
     if (until < 0)
         simrt_fail("all threads sleep for good");
+    simrt->asleep = 0;
     simrt_time_goes_on(until);
 }
 
@@ -237,13 +258,14 @@ static void everybody_sleeps(void)
  * can't go on alone. */
 static void reschedule(bool can_stay, bool spins)
 {
-    struct simrt_thread *me = simrt->cur, *c[SIMRT_THREADS], *to;
+    struct simrt_thread *me = simrt->cur, *c[SIMRT_THREADS + 1], *to;
+    bool asleep_too = simrt->o.mode == SIMRT_REDUCED && simrt->window && !spins;
     for (;;) {
         unsigned n = candidates(me, c);
         can_stay = can_stay || me->state == SIMRT_READY;
-        if (n == 0 && can_stay)
+        if (n == 0 && can_stay && !asleep_too)
             return;
-        if (n > 0) {
+        if (n > 0 || can_stay) {
             to = choose_next(me, can_stay, spins, c, n);
             break;
         }
@@ -305,7 +327,9 @@ static void pct_point(struct simrt_thread *me)
 void simrt_point(const char *op, const volatile void *p, uint64_t value, const struct simrt_at *at)
 {
     struct simrt_thread *me = simrt->cur;
-    bool alone = simrt->o.mode != SIMRT_EXHAUSTIVE && p && !simrt_shared(p, op[0] != 'l');
+    bool alone = !searches() && p && !simrt_shared(p, op[0] != 'l');
+    if (simrt->o.mode == SIMRT_REDUCED)
+        me->touch = simrt_touch_of(op, p);
     if (alone) {
         /* X5 */
     } else if (simrt->o.mode == SIMRT_RANDOM && (chance() & simrt->mask) == 0) {
@@ -314,7 +338,7 @@ void simrt_point(const char *op, const volatile void *p, uint64_t value, const s
     } else if (simrt->o.mode == SIMRT_PCT) {
         pct_point(me);
         reschedule(true, false);
-    } else if (simrt->o.mode == SIMRT_EXHAUSTIVE && simrt->window) {
+    } else if (searches() && simrt->window) {
         reschedule(true, false);
     }
     tell_if_replaying();
@@ -372,7 +396,7 @@ static void *thread_main(void *arg)
         t->specific = NULL;
         simrt->key_end(value);
     }
-    simrt_fence(&(const struct simrt_at){"thread_main", "the thread ends", 0});
+    simrt_rmw("end", t, 0, 0, &(const struct simrt_at){"thread_main", "the thread ends", 0});
     t->state = SIMRT_DONE;
     simrt_wake(SIMRT_ON_JOIN, t, SIMRT_THREADS);
     if (t == &simrt->thread[0])
@@ -424,13 +448,14 @@ static void schedule_begin(uint64_t seed)
     static const unsigned masks[] = {0, 1, 3, 7, 15, 31, 63, 127};
     simrt_memory_reset();
     simrt->threads = 0;
-    simrt->seed = simrt->o.mode == SIMRT_EXHAUSTIVE ? 0 : seed;
+    simrt->seed = searches() ? 0 : seed;
     simrt->random = (simrt->seed + 1) * UINT64_C(0x9e3779b97f4a7c15);
     simrt->now_ns = start_ns;
     simrt->steps = simrt->points = 0;
     simrt->lowest = 0;
     simrt->depth = simrt->spent = 0;
-    simrt->window = false;
+    simrt->asleep = 0;
+    simrt->window = simrt->cut = false;
     simrt->said[0] = '\0';
     simrt->key_end = NULL;
     memset(simrt->file, 0, sizeof simrt->file);
@@ -453,20 +478,20 @@ static void run_one(uint64_t seed)
 /* How schedules of this exploration are drawn: the middle part of a schedule's name. */
 static const char *kind(void)
 {
-    static const char *const kinds[][2] = {
-        {"random", "random-tso"}, {"pct", "pct-tso"}, {"path", "path-tso"}};
+    static const char *const kinds[][2] = {{"random", "random-tso"}, {"pct", "pct-tso"},
+        {"path", "path-tso"}, {"reduced", "reduced-tso"}};
     return kinds[simrt->o.mode][simrt->o.tso];
 }
 
-/* NAME@random:SEED, NAME@pct:SEED:POINTS, NAME@path:zeros+taken. zeros+taken. ... */
+/* NAME@random:SEED, NAME@pct:SEED:POINTS, NAME@path:zeros+taken. zeros+taken. ... (or reduced:) */
 static void print_name(void)
 {
     fprintf(stderr, "%s@%s:", simrt->o.name, kind());
-    if (simrt->o.mode != SIMRT_EXHAUSTIVE)
+    if (!searches())
         fprintf(stderr, "%llu", (unsigned long long)simrt->seed);
     if (simrt->o.mode == SIMRT_PCT)
         fprintf(stderr, ":%llu", (unsigned long long)simrt->most_points);
-    for (unsigned i = 0, zeros = 0; simrt->o.mode == SIMRT_EXHAUSTIVE && i < simrt->depth; i++) {
+    for (unsigned i = 0, zeros = 0; searches() && i < simrt->depth; i++) {
         if (simrt->way[i].taken)
             fprintf(stderr, "%u+%u.", zeros, simrt->way[i].taken);
         zeros = simrt->way[i].taken ? 0 : zeros + 1;
@@ -548,7 +573,7 @@ static void warm_up(uint64_t replay)
     uint64_t most = simrt->most_points;
     simrt->warm = 0;
     memset(simrt->word, 0, SIMRT_WORDS * sizeof *simrt->word);
-    while (simrt->o.mode != SIMRT_EXHAUSTIVE && simrt->warm < SIMRT_WARM_UP) {
+    while (!searches() && simrt->warm < SIMRT_WARM_UP) {
         simrt->most_points = 0;
         simrt->replaying = replay == WARM_UP_SEED + simrt->warm;
         run_one(WARM_UP_SEED + simrt->warm);
@@ -583,7 +608,7 @@ static bool replay_read(void)
         return false;
     if (strncmp(text, front, (size_t)n) != 0)
         return true;
-    if (simrt->o.mode == SIMRT_EXHAUSTIVE)
+    if (searches())
         path_read(text + n);
     else
         sscanf(text + n, "%llu:%llu", &seed, &points);
@@ -609,7 +634,11 @@ static void options_take(const struct simrt_opts *o)
     if (!simrt->o.clock_step_ns)
         simrt->o.clock_step_ns = 7000;
     const char *seeds = getenv("WEFT_SIM_SEEDS"), *seconds = getenv("WEFT_STRESS_SECONDS");
-    if (simrt->o.mode == SIMRT_EXHAUSTIVE)
+    if (simrt->o.mode == SIMRT_REDUCED && simrt->o.tso)
+        abort(); /* which steps commute with a drain is not known */
+    if (simrt->o.mode == SIMRT_REDUCED)
+        simrt->o.preemptions = UINT32_MAX;
+    if (searches())
         return;
     if (seeds)
         simrt->o.schedules = strtoull(seeds, NULL, 10);
@@ -649,7 +678,8 @@ static struct simrt_result search_all(void)
     struct simrt_result r = {0};
     do {
         run_one(0);
-        r.schedules++;
+        r.schedules += !simrt->cut;
+        r.cut += simrt->cut;
         if (simrt->failed)
             report(r.schedules);
         if (simrt->o.schedules && r.schedules == simrt->o.schedules)
@@ -672,7 +702,7 @@ struct simrt_result simrt_explore(void (*body)(void *arg), void *arg, const stru
     simrt->all_steps = simrt->most_points = 0;
     if (replay_read())
         return (struct simrt_result){.schedules = 1};
-    r = simrt->o.mode == SIMRT_EXHAUSTIVE ? search_all() : run_seeds();
+    r = searches() ? search_all() : run_seeds();
     r.steps = simrt->all_steps;
     printf("# %s: %llu schedules, %llu steps%s\n", simrt->o.name, (unsigned long long)r.schedules,
         (unsigned long long)r.steps, r.complete ? ", complete" : "");

@@ -14,6 +14,8 @@
  *      pct          priorities from a seed, changed at depth - 1 steps (docs/design/simulator.md)
  *      exhaustive   every schedule that takes the turn from somebody at most `preemptions` times,
  *                   inside the body's window
+ *      reduced      without that bound, but only one of those schedules that differ in the order of
+ *                   steps that touch different words: sleep sets (simrt_reduce.c)
  *
  * A schedule fails when SIMRT_CHECK fails; when all threads sleep for good; when all sleep for a
  * time although work lies in a queue and a worker is idle, or although a timer is due before
@@ -44,7 +46,7 @@
 
 #include "test.h"
 
-enum simrt_mode { SIMRT_RANDOM, SIMRT_PCT, SIMRT_EXHAUSTIVE };
+enum simrt_mode { SIMRT_RANDOM, SIMRT_PCT, SIMRT_EXHAUSTIVE, SIMRT_REDUCED };
 
 struct simrt_opts {
     const char *name; /* of the program: what WEFT_SIM_REPLAY names */
@@ -52,7 +54,7 @@ struct simrt_opts {
     uint64_t schedules;    /* random, pct: how many, where WEFT_SIM_SEEDS says nothing */
     unsigned depth;        /* pct; 0: 3 */
     unsigned preemptions;  /* exhaustive */
-    bool tso;              /* with store buffers */
+    bool tso;              /* with store buffers; not reduced */
     bool no_membarrier;    /* the kernel has none: threads keep their workers */
     uint64_t max_steps;    /* 0: 200,000 a schedule */
     int64_t clock_step_ns; /* by which a look at the clock makes it go on; 0: 7000 */
@@ -60,7 +62,8 @@ struct simrt_opts {
 
 struct simrt_result {
     uint64_t schedules, steps; /* in all */
-    bool complete;             /* exhaustive: nothing within the bound was left out */
+    uint64_t cut;              /* reduced: those broken off, as others had shown the same */
+    bool complete;             /* exhaustive, reduced: nothing was left out */
 };
 
 /** Runs body(arg) in many schedules; returns if none fails. */
@@ -72,8 +75,8 @@ struct simrt_result simrt_explore(
 /** A plain thread, to be joined. */
 unsigned long simrt_thread(const char *name, void *(*fn)(void *), void *arg);
 void simrt_join(unsigned long thread);
-/** Exhaustive mode makes choices only between simrt_window(true) and (false); outside each thread
- * goes on until it waits. */
+/** Exhaustive and reduced mode make choices only between simrt_window(true) and (false); outside
+ * each thread goes on until it waits. */
 void simrt_window(bool open);
 /** A call that blocks the thread for so long, and is no call of the library. */
 void simrt_block(int64_t ns);

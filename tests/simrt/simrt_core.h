@@ -3,6 +3,7 @@
  * simrt_core.h - what the explorer's parts share: its threads, its choices, its record of steps.
  *
  *      simrt.c          who goes on; schedules one after another; what is said at a failure
+ *      simrt_reduce.c   which of two orders need not be tried
  *      simrt_memory.c   the words: atomics' points, store buffers; the heap; putting all back
  *      simrt_kernel.c   futexes, clock, threads, system calls
  *      simrt_rank.c, simrt_lock.c   rank.c and lock.c with a word replaced
@@ -40,6 +41,13 @@ struct simrt_entry { /* of a store buffer */
     unsigned bytes;
 };
 
+enum simrt_kind { SIMRT_TOUCHES_NOTHING, SIMRT_READS, SIMRT_WRITES, SIMRT_TOUCHES_ALL };
+
+struct simrt_touch { /* what a step touches that others can see */
+    enum simrt_kind kind;
+    const volatile void *p;
+};
+
 struct simrt_thread {
     void *sp;
     char *stack;
@@ -49,9 +57,10 @@ struct simrt_thread {
     const volatile void *on;
     int64_t deadline_ns; /* -1: none */
     bool timed_out;
-    uint64_t pause_step; /* the step at which it said that it can't go on alone */
-    uint64_t in_a_row;   /* points without a switch: PCT's fairness */
-    int priority;        /* PCT */
+    uint64_t pause_step;      /* the step at which it said that it can't go on alone */
+    uint64_t in_a_row;        /* points without a switch: PCT's fairness */
+    int priority;             /* PCT */
+    struct simrt_touch touch; /* reduced: of its next step, or more */
     struct weft__thread *tls;
     void *specific;
     void *(*fn)(void *);
@@ -111,6 +120,8 @@ struct simrt {
     /* exhaustive: the way of this schedule; and of a replay */
     struct simrt_choice *way;
     unsigned way_length, depth, spent;
+    uint32_t asleep; /* reduced: bits of threads */
+    bool cut;
     bool replaying;
     struct simrt_step ring[SIMRT_RING];
     char why[4096], said[4096];
@@ -138,8 +149,18 @@ unsigned simrt_wake(enum simrt_wait wait, const volatile void *on, unsigned most
 struct simrt_thread *simrt_start(const char *name, void *(*fn)(void *), void *arg);
 /** Time goes on to until_ns: whose deadline that is can go on. */
 void simrt_time_goes_on(int64_t until_ns);
+/** The next choice of a search, which goes through the last schedule's way again first. */
+uint32_t simrt_search(uint32_t bound, bool costly);
+/** Ends the schedule: others have shown what it would. */
+_Noreturn void simrt_cut(void);
 /** A choice that costs a preemption (if costly) in exhaustive mode; 0 outside of its window. */
 uint32_t simrt_draw(uint32_t bound, bool costly);
+
+/* simrt_reduce.c */
+/** What the step touches whose point this is. */
+struct simrt_touch simrt_touch_of(const char *op, const volatile void *p);
+/** One of c[n] (never 0) that does not sleep. */
+struct simrt_thread *simrt_choose_awake(struct simrt_thread **c, unsigned n);
 
 /* simrt_memory.c */
 void simrt_memory_init(void);

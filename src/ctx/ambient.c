@@ -42,13 +42,14 @@ weft_ctx *weft_ctx_current(void)
 int weft__ctx_cancelled(struct weft__fiber *f)
 {
     int err = weft__ctx_err(f->ctx);
-    if (err)
-        return err;
-    weft__interrupt_clear(f);
-    err = weft__ctx_err(f->ctx);
-    if (err)
+    if (!err) {
+        weft__interrupt_clear(f);
+        err = weft__ctx_err(f->ctx);
+        if (!err)
+            return 0;
         at_or(&f->wake, WEFT__WAKE_INTERRUPT);
-    return err;
+    }
+    return weft__ctx_settle_inside(f->ctx->node, err); /* X3 */
 }
 
 /* Plain threads run under contexts without a runtime too, so the hook is set from the start. */
@@ -121,6 +122,7 @@ static void leave(struct block *b)
     if (b->ends && !(c->kind & WEFT__CTX_STATIC))
         weft__ctx_end(c, -ECANCELED, NULL);
     weft__leave();
+    weft__after_late();
     weft_ctx_free(c);
 }
 

@@ -87,8 +87,6 @@ static void push_grave(struct weft_ctx *c)
  * (X5). */
 static void disarm_last(struct weft_ctx *c)
 {
-    if (!(c->kind & WEFT__CTX_NODE) || at_load(&c->refs) != 2)
-        return;
     weft__lock(&c->lock, WEFT__RANK_CTX);
     if (c->armed && weft__timer_stop(&c->timer)) {
         c->armed = false;
@@ -97,12 +95,27 @@ static void disarm_last(struct weft_ctx *c)
     weft__unlock(&c->lock);
 }
 
+/* True: that was the last one. By a compare-and-swap, so that of two who give up the last ones at
+ * the same time the second sees that only the timer is left. */
+static bool give_up_reference(struct weft_ctx *c, bool inside)
+{
+    uint32_t refs = at_load(&c->refs);
+    do {
+        if (refs == 2 && (c->kind & WEFT__CTX_NODE)) {
+            if (!inside)
+                weft__enter();
+            disarm_last(c);
+            if (!inside)
+                weft__leave();
+            refs = at_load(&c->refs);
+        }
+    } while (!at_cas(&c->refs, &refs, refs - 1));
+    return refs == 1;
+}
+
 void weft__ctx_unref_inside(struct weft_ctx *c)
 {
-    if (!c || (c->kind & WEFT__CTX_STATIC))
-        return;
-    disarm_last(c);
-    if (at_sub(&c->refs, 1) != 1)
+    if (!c || (c->kind & WEFT__CTX_STATIC) || !give_up_reference(c, true))
         return;
     if (c->kind & WEFT__CTX_NODE)
         weft__ctx_detach(c);
@@ -130,14 +143,7 @@ static struct weft_ctx *bury(struct weft_ctx *c)
 /* Gives up a reference outside; true: it was the last one, and c is off all lists. */
 static bool drop(struct weft_ctx *c)
 {
-    if (!c || (c->kind & WEFT__CTX_STATIC))
-        return false;
-    if ((c->kind & WEFT__CTX_NODE) && at_load(&c->refs) == 2) {
-        weft__enter();
-        disarm_last(c);
-        weft__leave();
-    }
-    if (at_sub(&c->refs, 1) != 1)
+    if (!c || (c->kind & WEFT__CTX_STATIC) || !give_up_reference(c, false))
         return false;
     if (c->kind & WEFT__CTX_NODE) {
         weft__enter();
@@ -337,16 +343,29 @@ int weft__ctx_prepare(void)
     return 0;
 }
 
+static bool settled(const struct weft_ctx *n)
+{
+    const struct weft_chan *done = at_load(&n->done);
+    return !done || weft__chan_seems_closed(done);
+}
+
 /* Whoever ends it holds its lock from the mark to the close. */
+int weft__ctx_settle_inside(struct weft_ctx *n, int err)
+{
+    if (!settled(n)) {
+        weft__lock(&n->lock, WEFT__RANK_CTX);
+        weft__unlock(&n->lock);
+    }
+    return err;
+}
+
 int weft__ctx_settle(struct weft_ctx *n, int err)
 {
-    struct weft_chan *done = at_load(&n->done);
-    if (!done || weft__chan_seems_closed(done))
-        return err;
-    weft__enter();
-    weft__lock(&n->lock, WEFT__RANK_CTX);
-    weft__unlock(&n->lock);
-    weft__leave();
+    if (!settled(n)) {
+        weft__enter();
+        weft__ctx_settle_inside(n, err);
+        weft__leave();
+    }
     return err;
 }
 
@@ -357,6 +376,7 @@ static weft_chan *done_without_memory(struct weft_ctx *n)
     weft__enter();
     weft__ctx_end(n, -ENOMEM, NULL);
     weft__leave();
+    weft__after_late();
     return at_load(&closed);
 }
 

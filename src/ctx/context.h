@@ -158,6 +158,8 @@ static inline void weft__ctx_adopt(struct weft_ctx *c, struct weft__fiber *f)
 /** n has ended with err, perhaps this very moment: returns err when its channel is closed. No lock
  * is held. */
 int weft__ctx_settle(struct weft_ctx *n, int err);
+/** The same from inside. */
+int weft__ctx_settle_inside(struct weft_ctx *n, int err);
 static inline int weft__ctx_err(const struct weft_ctx *c)
 {
     struct weft_ctx *n = c ? c->node : NULL;

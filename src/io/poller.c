@@ -247,6 +247,8 @@ static int deliver(uint64_t token, uint32_t events)
     if (r->registered && r->generation == token >> 32) { /* E2 */
         if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
             at_store(&r->hung_up, true);
+            if (r->watch)
+                weft__poll_holds();
             gone = weft_ctx_ref(unwatch_locked(r));
         }
         if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {

@@ -160,7 +160,7 @@ static void retake(struct weft__worker *w, struct weft__mach *m, uint32_t turns)
 static void signal_hog(struct weft__mach *m)
 {
     struct weft__sched *s = &weft__sched;
-    if (at_load(&s->detached) >= MAX_PREEMPTED) {
+    if (at_load(&s->stopped) >= MAX_PREEMPTED) {
         at_add(&s->forgone, 1);
         return;
     }
@@ -273,8 +273,7 @@ static void serve_sleepers(int64_t now)
     if (at_load(&s->poller)) {
         if (first <= now || first < at_load(&s->poll_until))
             weft__poller_poke();
-    } else if (first <= now || (s->have_poll && s->poll.waiters() > 0) ||
-               at_load(&s->global_count)) {
+    } else if (first <= now || (s->have_poll && s->poll.waiters() > 0) || weft__any_work()) {
         weft__wake_one();
     }
 }

@@ -80,12 +80,12 @@ struct weft__fiber *weft__global_take(struct weft__worker *w)
     unsigned n = at_load(&s->global_count) / s->workers + 1;
     if (n > WEFT__RING / 4)
         n = WEFT__RING / 4;
-    for (unsigned i = 0; i < n && s->global_head; i++) {
+    unsigned taken = 0; /* counted until they can be seen elsewhere */
+    for (; taken < n && s->global_head; taken++) {
         struct weft__fiber *f = s->global_head;
         s->global_head = f->next;
         if (!s->global_head)
             s->global_tail = &s->global_head;
-        at_sub(&s->global_count, 1);
         if (!first)
             first = f;
         else if (at_load(&w->tail) - at_load(&w->head) < WEFT__RING)
@@ -93,9 +93,11 @@ struct weft__fiber *weft__global_take(struct weft__worker *w)
         else { /* cannot happen with n <= 64 and a ring that was just found empty or short: put it
                   back */
             weft__global_push_locked(f, &f->next, 1);
+            taken++;
             break;
         }
     }
+    at_sub(&s->global_count, taken);
     weft__unlock(&s->lock);
     return first;
 }

@@ -374,6 +374,9 @@ void weft__poller_set(const struct weft__poller *p);
 /** Adjusts the count of things that can wake a fiber from outside (a file thread's request, a
  * signal channel): keeps deadlock detection quiet. */
 void weft__outside_add(int n);
+/** In a poll: what comes next takes away the reason why nobody could be asleep for good, and makes
+ * fibers ready, which are counted nowhere before the poll is over. Inside. */
+void weft__poll_holds(void);
 
 /** Counts a thread of the library itself in (+1) or out (-1): it is not one that could wake fibers
  * of its own accord. */

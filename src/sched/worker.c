@@ -101,7 +101,7 @@ bool weft__mach_take_worker(struct weft__mach *m)
 
 /* ---- waking ---- */
 
-static bool any_work(void)
+bool weft__any_work(void)
 {
     struct weft__sched *s = &weft__sched;
     if (at_load(&s->global_count) > 0)
@@ -176,7 +176,7 @@ void weft__wake_one(void)
         if (!at_cas(&s->spinning, &none, 1) || wake_with_token())
             return;
         /* while we held the token others relied on it, and a sleeper may have lain down (W4) */
-    } while (at_load(&s->idle) > 0 && somebody_sleeps() && any_work());
+    } while (at_load(&s->idle) > 0 && somebody_sleeps() && weft__any_work());
     if (at_load(&s->idle) && !at_load(&s->poller))
         weft__spawner_request();
 }
@@ -215,7 +215,7 @@ static void put_back(struct weft__worker *w)
     weft__worker_release_locked(w);
     weft__unlock(&s->lock);
     at_fence(); /* W4 */
-    if (any_work() || !at_load(&s->poller))
+    if (weft__any_work() || !at_load(&s->poller))
         weft__wake_one();
     weft__poller_poke();
 }
@@ -369,10 +369,14 @@ void weft__rescue_stopped(void)
     if (!w)
         return;
     struct weft__fiber *f = find_stopped(w);
-    if (f)
-        drive_bound(w, f);
-    else
+    if (!f) {
         put_back(w);
+        return;
+    }
+    drive_bound(w, f);
+    at_fence(); /* W4: nobody who lay down meanwhile saw what this had in its hands */
+    if (weft__any_work())
+        weft__wake_one();
 }
 
 /* Timers of every heap: a busy or idle worker's timers are anyone's who has time. */
@@ -530,7 +534,7 @@ static bool all_quiet(void)
 {
     struct weft__sched *s = &weft__sched;
     return at_load(&s->idle) == s->workers && !at_load(&s->spinning) && !at_load(&s->detached) &&
-           !any_work();
+           !weft__any_work();
 }
 
 /* A fiber that a thread without a worker has counted and not yet queued lives and is nowhere: its
@@ -610,7 +614,7 @@ static void sleep_as_poller(struct weft__mach *m)
     }
     now = weft__clock_ns();
     int64_t wait = deadline == INT64_MAX ? -1 : deadline > now ? deadline - now : 0;
-    bool look_again = any_work() || at_load(&s->stopping) || at_load(&s->poked);
+    bool look_again = weft__any_work() || at_load(&s->stopping) || at_load(&s->poked);
     m->gathered = NULL;
     m->gathered_tail = &m->gathered;
     m->polling = true;
@@ -628,6 +632,15 @@ static void sleep_as_poller(struct weft__mach *m)
         if (m->spinning)
             at_sub(&s->spinning, 1);
         m->spinning = true;
+    }
+}
+
+void weft__poll_holds(void)
+{
+    struct weft__mach *m = weft__mach_self();
+    if (m->polling && !m->counted) { /* a busy worker is not idle: nobody judges */
+        m->counted = true;
+        weft__outside_add(1);
     }
 }
 
@@ -649,6 +662,10 @@ static void inject_gathered(struct weft__mach *m)
     if (n > (w ? 1u : 0u)) {
         at_fence();
         weft__wake_for_surplus();
+    }
+    if (m->counted) {
+        m->counted = false;
+        weft__outside_add(-1);
     }
 }
 
@@ -688,7 +705,7 @@ static void rest(struct weft__mach *m)
     bool timed = s->machs > s->workers + 1; /* none is surplus before, so no clock is read */
     weft__unlock(&s->lock);
     at_fence(); /* W4: who found nobody to wake before this relies on this look */
-    if (any_work())
+    if (weft__any_work())
         weft__wake_for_surplus();
     else if (at_load(&s->idle) > 0 && !at_load(&s->poller))
         weft__wake_one(); /* flush_one had it seem that no worker is idle */
@@ -709,7 +726,7 @@ static bool go_idle(struct weft__mach *m, struct weft__worker *w)
     weft__unlock(&s->lock);
     drop_token(m);
     at_fence(); /* W4 */
-    if (any_work() && weft__mach_take_worker(m)) {
+    if (weft__any_work() && weft__mach_take_worker(m)) {
         m->spinning = true;
         at_add(&s->spinning, 1);
         return false;

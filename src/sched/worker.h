@@ -110,6 +110,7 @@ struct weft__mach {
     bool main;     /* the thread that called weft_run */
     bool retired;  /* surplus: its loop ends */
     bool polling;  /* blocked in the poller without a worker: ready fibers are gathered */
+    bool counted;  /* in sched.outside, until what it gathers is queued */
     bool detached; /* runs a fiber without a worker (retaken or preempted): counted in
                       sched.detached */
     struct weft__fiber *gathered, **gathered_tail;
@@ -225,6 +226,8 @@ void weft__requeue_global(
 void weft__mach_loop(struct weft__mach *m);
 bool weft__mach_take_worker(struct weft__mach *m); /* an idle worker, if there is one */
 void weft__wake_for_surplus(void);
+/** Whether fibers lie in a queue that somebody who sleeps should look into. */
+bool weft__any_work(void);
 void weft__wake_one(void);
 void weft__stop_everyone(void);
 /** Gives an idle worker to the thread of a preempted fiber if there is no other thread to take it.

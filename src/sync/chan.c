@@ -10,7 +10,8 @@
  *
  * What can end a wait, and who wins: partner, close, and the context's end each must claim the
  * fiber; exactly one does. If it was the context, the waiter is still linked or was dropped by a
- * partner who failed to claim; either way no element moved.
+ * partner who failed to claim; either way no element moved. If that context was not the fiber's own
+ * (any more), it waits on in its place.
  *
  * Who may call what: everything from any fiber or plain thread at once, except free of the last
  * reference (nobody else uses the channel then, by contract; checked). Progress: blocking for
@@ -101,28 +102,64 @@ static int wait_nil(struct weft__fiber *f, enum weft__reason reason, void *calle
     }
 }
 
-/* Waits in queue q under c's lock (released by the commit). The partner's result, or
- * WEFT__INTERRUPTED with the waiter removed. */
-static int wait_locked(struct weft__fiber *f, struct weft_chan *c, struct weft__node *q, void *elem,
-    enum weft__reason reason, void *caller)
+static inline __attribute__((always_inline)) int at_once_locked(
+    struct weft_chan *c, void *elem, bool sends, struct weft__fiber **ret_peer)
+{
+    return sends ? weft__chan_send_locked(c, elem, ret_peer)
+                 : weft__chan_recv_locked(c, elem, ret_peer);
+}
+
+static inline int park_locked(struct weft_chan *c, struct weft__waiter *w, bool sends, void *caller)
+{
+    weft__chan_refresh(c);
+    weft__tsan_release(weft__waiter_key_parker(w));
+    int rc = weft__park(sends ? WEFT__WAIT_CHAN_SEND : WEFT__WAIT_CHAN_RECV, c, caller,
+        weft__wait_flags(w->fiber), weft__commit_unlock, &c->lock);
+    if (rc >= 0)
+        weft__tsan_acquire(weft__waiter_key_waker(w));
+    return rc;
+}
+
+/* The wait was interrupted. Where the context that ended is not the fiber's own it waits on in its
+ * place; a partner that could not claim it meanwhile has dropped it: then it is the first. */
+static __attribute__((noinline, cold)) int interrupted(
+    struct weft_chan *c, struct weft__waiter *w, bool sends, void *caller)
+{
+    struct weft__node *q = sends ? &c->sendq : &c->recvq;
+    int rc;
+    do {
+        struct weft__fiber *peer = NULL;
+        int err = weft__wait_ended(w->fiber);
+        weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
+        bool linked = weft__node_linked(&w->link);
+        if (err && linked) {
+            weft__list_remove(&w->link);
+            weft__chan_refresh(c);
+        }
+        rc = err || linked ? err : at_once_locked(c, w->elem, sends, &peer);
+        if (err || (!linked && rc != -EAGAIN)) {
+            weft__unlock(&c->lock);
+            if (peer)
+                weft__ready(peer);
+            return rc;
+        }
+        if (!linked)
+            weft__list_push_front(q, &w->link);
+        rc = park_locked(c, w, sends, caller);
+    } while (rc == WEFT__INTERRUPTED);
+    return rc;
+}
+
+/* Waits under c's lock, which is released. The partner's result, or that of the context's end. */
+static __attribute__((noinline)) int wait_locked(
+    struct weft__fiber *f, struct weft_chan *c, void *elem, bool sends, void *caller)
 {
     struct weft__waiter w = {.fiber = f, .elem = elem};
-    weft__list_push_back(q, &w.link);
-    weft__chan_refresh(c);
-    weft__tsan_release(weft__waiter_key_parker(&w));
-    int rc = weft__park(reason, c, caller, weft__wait_flags(f), weft__commit_unlock, &c->lock);
-    if (__builtin_expect(rc != WEFT__INTERRUPTED, 1)) {
-        WEFT_ASSERT(!weft__node_linked(&w.link));
-        if (rc >= 0)
-            weft__tsan_acquire(weft__waiter_key_waker(&w));
-        return rc;
-    }
-    weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
-    if (weft__node_linked(&w.link)) { /* else a partner dropped it, having failed to claim us */
-        weft__list_remove(&w.link);
-        weft__chan_refresh(c);
-    }
-    weft__unlock(&c->lock);
+    weft__list_push_back(sends ? &c->sendq : &c->recvq, &w.link);
+    int rc = park_locked(c, &w, sends, caller);
+    if (__builtin_expect(rc == WEFT__INTERRUPTED, 0))
+        return interrupted(c, &w, sends, caller);
+    WEFT_ASSERT(!weft__node_linked(&w.link));
     return rc;
 }
 
@@ -136,24 +173,15 @@ static inline __attribute__((always_inline)) int move(
     if (__builtin_expect(!c, 0))
         return wait_nil(f, sends ? WEFT__WAIT_CHAN_SEND_NIL : WEFT__WAIT_CHAN_RECV_NIL, caller);
     weft__object_check(&c->object, WEFT_KIND_CHAN);
-    for (;;) {
-        struct weft__fiber *peer = NULL;
-        weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
-        rc =
-            sends ? weft__chan_send_locked(c, elem, &peer) : weft__chan_recv_locked(c, elem, &peer);
-        if (__builtin_expect(rc != -EAGAIN, 1)) {
-            weft__unlock(&c->lock);
-            if (peer)
-                weft__ready(peer);
-            return rc;
-        }
-        rc = wait_locked(f, c, sends ? &c->sendq : &c->recvq, elem,
-            sends ? WEFT__WAIT_CHAN_SEND : WEFT__WAIT_CHAN_RECV, caller);
-        if (rc != WEFT__INTERRUPTED)
-            return rc;
-        if ((rc = weft__wait_ended(f)))
-            return rc;
-    }
+    struct weft__fiber *peer = NULL;
+    weft__lock_of(&c->lock, WEFT__RANK_SYNC, c);
+    rc = at_once_locked(c, elem, sends, &peer);
+    if (__builtin_expect(rc == -EAGAIN, 0))
+        return wait_locked(f, c, elem, sends, caller);
+    weft__unlock(&c->lock);
+    if (peer)
+        weft__ready(peer);
+    return rc;
 }
 
 int weft__chan_send(struct weft__fiber *f, struct weft_chan *c, const void *elem, void *caller)

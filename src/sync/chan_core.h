@@ -144,7 +144,7 @@ static inline void weft__chan_take(struct weft_chan *c, struct weft__waiter *w, 
 
 /** Under the lock: sends if that is possible at once. 0, -EPIPE, or -EAGAIN. *ret_peer: claimed,
  * to be made ready (or untouched). */
-static inline int weft__chan_send_locked(
+static inline __attribute__((always_inline)) int weft__chan_send_locked(
     struct weft_chan *c, const void *elem, struct weft__fiber **ret_peer)
 {
     if (__builtin_expect(c->closed, 0))
@@ -173,7 +173,7 @@ static inline int weft__chan_send_locked(
 
 /** Under the lock: receives if that is possible at once. 1, 0 (closed), or -EAGAIN. *ret_peer as
  * above. */
-static inline int weft__chan_recv_locked(
+static inline __attribute__((always_inline)) int weft__chan_recv_locked(
     struct weft_chan *c, void *to, struct weft__fiber **ret_peer)
 {
     size_t count = at_load_rlx(&c->count); /* [mo:alone: under the lock] */

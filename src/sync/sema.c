@@ -7,7 +7,9 @@
  *
  * H1  After each operation the first waiter does not fit (else it would have been served): no
  *     waiter sleeps beside enough permits.
- * H2  Nobody takes permits past a waiter, so large requests are served in the end.
+ * H2  Nobody takes permits past a waiter, so large requests are served in the end. One that is
+ *     awake for a moment, woken for a context that is no longer its own, keeps its place; permits
+ *     that come in that moment go past it.
  * H3  A cancelled waiter may have been the one that held up the queue: the next ones are served
  *     then.
  * H4  Everything happens under the lock, whose release is the last touch before the wake-ups: a
@@ -98,12 +100,11 @@ static bool take_locked(struct sema *x, uint64_t n)
     return true;
 }
 
-/* H3 */
-static void withdraw(struct sema *x, struct weft__waiter *w)
+/* H3; the lock is held, and released. */
+static void withdraw_locked(struct sema *x, struct weft__waiter *w)
 {
     struct weft__node claimed;
     weft__list_init(&claimed);
-    weft__lock(&x->lock, WEFT__RANK_SYNC);
     if (weft__node_linked(&w->link)) {
         weft__list_remove(&w->link);
         serve_locked(x, &claimed);
@@ -112,29 +113,58 @@ static void withdraw(struct sema *x, struct weft__waiter *w)
     weft__ready_all(&claimed);
 }
 
+/* Woken for a context that is no longer the fiber's: it keeps its place. A release that passed it
+ * over meanwhile (it could not be claimed) has put it off the queue: then it is the first. False:
+ * it has its permits. */
+static bool back_in_place_locked(struct sema *x, struct weft__waiter *w)
+{
+    if (weft__node_linked(&w->link))
+        return true;
+    if (w->amount <= permits(x)) {
+        set_permits(x, permits(x) - w->amount);
+        weft__tsan_acquire(x);
+        return false;
+    }
+    weft__list_push_front(&x->queue, &w->link);
+    return true;
+}
+
+/* The lock is held, and released. */
+static int wait_locked(struct sema *x, struct weft__waiter *w, void *caller)
+{
+    weft__list_push_back(&x->queue, &w->link);
+    for (;;) {
+        int rc = weft__park(WEFT__WAIT_SEMA, &x->object, caller, weft__wait_flags(w->fiber),
+            weft__commit_unlock, &x->lock);
+        if (rc != WEFT__INTERRUPTED) {
+            weft__tsan_acquire(weft__waiter_key_waker(w));
+            return rc;
+        }
+        rc = weft__wait_ended(w->fiber);
+        weft__lock(&x->lock, WEFT__RANK_SYNC);
+        if (rc) {
+            withdraw_locked(x, w);
+            return rc;
+        }
+        if (!back_in_place_locked(x, w)) {
+            weft__unlock(&x->lock);
+            return 0;
+        }
+    }
+}
+
 static int acquire(weft_sema *s, struct weft__fiber *f, uint64_t n, void *caller)
 {
     int rc = weft__cancelled(f);
     if (rc)
         return rc;
-    for (;;) {
-        struct sema *x = lock_in(s);
-        if (take_locked(x, n)) {
-            weft__unlock(&x->lock);
-            return 0;
-        }
-        struct weft__waiter w = {.fiber = f, .amount = n};
-        weft__list_push_back(&x->queue, &w.link);
-        rc = weft__park(WEFT__WAIT_SEMA, &x->object, caller, weft__wait_flags(f),
-            weft__commit_unlock, &x->lock);
-        if (rc != WEFT__INTERRUPTED) {
-            weft__tsan_acquire(weft__waiter_key_waker(&w));
-            return rc;
-        }
-        withdraw(x, &w);
-        if ((rc = weft__wait_ended(f)))
-            return rc;
+    struct sema *x = lock_in(s);
+    if (take_locked(x, n)) {
+        weft__unlock(&x->lock);
+        return 0;
     }
+    struct weft__waiter w = {.fiber = f, .amount = n};
+    return wait_locked(x, &w, caller);
 }
 
 int weft_sema_acquire(weft_sema *s, uint64_t n)

@@ -9,12 +9,16 @@
  * add touches the lock only when it brings the counter to 0 while somebody waits. A waiter
  * registers under the lock, by a compare-and-swap that fails if the counter became 0 meanwhile.
  *
- * G1  The waiters in the word are those in the queue, except for the time between an add that
- *     reaches 0 and its taking the lock.
- * G2  The word is never touched after the lock's release by an add that wakes, so a woken waiter
- *     may free the group.
- * G3  A cancelled waiter that is still linked takes itself out of word and queue under the lock;
- *     one that is not linked was part of a round that ended, and its count went with that round.
+ * G1  While the lock is free the waiters in the word are those in the queue. With waiters the
+ *     counter becomes 0 by one add, which is then on the way to the lock; nothing else changes the
+ *     word from there until it has it.
+ * G2  That add touches nothing after its release of the lock, so a waiter that returns after it may
+ *     free the group. One that returned before it, with the counter at 0, would leave it a group
+ *     that is gone: hence G3.
+ * G3  A cancelled waiter that is still linked takes itself out of word and queue under the lock, by
+ *     a compare-and-swap, and only while the counter is not 0; else it waits for the add that is
+ *     under way (and has waited for all). One that is not linked was passed over by that add: its
+ *     count went with the round.
  */
 #include <weft/waitgroup.h>
 
@@ -79,20 +83,14 @@ static __attribute__((noinline)) void claim_more_locked(
     }
 }
 
-/* The counter has reached 0 with waiters: ends the round. */
+/* The counter has reached 0 with waiters: ends the round (G1: nobody else does). */
 static void wake(struct waitgroup *x)
 {
-    struct weft__waiter *first = NULL;
     struct weft__node claimed;
     weft__lock(&x->lock, WEFT__RANK_SYNC);
-    weft__waitq_ready(&x->queue);
-    uint64_t s = at_load(&x->state);
-    /* All waiters may have been cancelled meanwhile, and even a new round begun: then it is not
-     * ours to end. */
-    while (counter_of(s) == 0 && waiters_of(s) > 0 && !at_cas(&x->state, &s, 0))
-        ;
-    if (counter_of(s) == 0)
-        first = weft__waitq_claim(&x->queue);
+    at_and(
+        &x->state, (uint64_t)UINT32_MAX << 32); /* the waiters; the counter is for add to judge */
+    struct weft__waiter *first = weft__waitq_claim(&x->queue);
     bool several = first && !weft__list_empty(&x->queue);
     struct weft__fiber *f = first ? first->fiber : NULL;
     if (several)
@@ -124,7 +122,7 @@ void weft_waitgroup_add(weft_waitgroup *w, int delta)
         negative(x, delta, counter_of(s));
     if (waiters_of(s) > 0 && delta > 0 && counter_of(s) == delta)
         weft__object_misuse(&x->object, WEFT_KIND_WAITGROUP, "add from 0 races with a wait of", "");
-    if (counter_of(s) > 0 || waiters_of(s) == 0)
+    if (counter_of(s) > 0 || waiters_of(s) == 0 || delta >= 0)
         return;
     weft__enter();
     wake(x);
@@ -134,6 +132,22 @@ void weft_waitgroup_add(weft_waitgroup *w, int delta)
 void weft_waitgroup_done(weft_waitgroup *w)
 {
     weft_waitgroup_add(w, -1);
+}
+
+/* Of a cancelled waiter. 0: too late, the round has ended; else WEFT__INTERRUPTED. */
+static int withdraw(struct waitgroup *x, struct weft__waiter *w, void *caller)
+{
+    weft__lock(&x->lock, WEFT__RANK_SYNC);
+    uint64_t s = at_load(&x->state);
+    while (weft__node_linked(&w->link)) { /* G3 */
+        if (counter_of(s) == 0)
+            return weft__park(WEFT__WAIT_WAITGROUP, &x->object, caller, WEFT__PARK_HARD,
+                weft__commit_unlock, &x->lock);
+        if (at_cas(&x->state, &s, s - 1))
+            weft__list_remove(&w->link);
+    }
+    weft__unlock(&x->lock);
+    return WEFT__INTERRUPTED;
 }
 
 /* Registers and parks; 0 woken, 1 look again, or WEFT__INTERRUPTED with the waiter removed. */
@@ -149,15 +163,7 @@ static int wait_once(struct waitgroup *x, struct weft__fiber *f, uint64_t s, voi
     weft__list_push_back(&x->queue, &w.link);
     int rc = weft__park(WEFT__WAIT_WAITGROUP, &x->object, caller, weft__wait_flags(f),
         weft__commit_unlock, &x->lock);
-    if (rc != WEFT__INTERRUPTED)
-        return rc;
-    weft__lock(&x->lock, WEFT__RANK_SYNC);
-    if (weft__node_linked(&w.link)) { /* G3 */
-        weft__list_remove(&w.link);
-        at_sub(&x->state, 1);
-    }
-    weft__unlock(&x->lock);
-    return rc;
+    return rc == WEFT__INTERRUPTED ? withdraw(x, &w, caller) : rc;
 }
 
 static int wait_in(struct waitgroup *x, struct weft__fiber *f, void *caller)

@@ -81,6 +81,30 @@ TEST(references_are_counted)
     explore_threads(references, "references", 300);
 }
 
+/* ---- two give up the last references at the same time: the timer goes with them ---- */
+
+static void *frees_tree(void *arg)
+{
+    weft_ctx_free(tree);
+    return arg;
+}
+
+static void last_two(void *arg)
+{
+    (void)arg;
+    uint64_t before = settled();
+    tree = weft_ctx_ref(weft_ctx_with_timeout(weft_ctx_background(), 1000000000));
+    unsigned long other = simrt_thread("other", frees_tree, NULL);
+    frees_tree(NULL);
+    simrt_join(other);
+    SIMRT_CHECK(settled() == before);
+}
+
+TEST(the_last_two_references_take_the_timer)
+{
+    explore_threads(last_two, "last_two", 300);
+}
+
 /* ---- a function of a context: the end starts it, or the stop takes it back ---- */
 
 static weft_ctx *ends;

@@ -42,8 +42,11 @@ MUTANTS = [
     ("the_end_looks_before_it_is_marked", "src/ctx/cancel.c", "    if (weft__ctx_finds_all(c))", "    if (false)",
      "test_simrt_sync", "a_run_ends_while_fibers_are_born", 100),
     ("an_error_is_told_before_the_channel_is_closed", "src/ctx/context.c",
-     "if (!done || weft__chan_seems_closed(done))", "if (!done || true)",
+     "if (!settled(n)) {\n        weft__lock", "if (false) {\n        weft__lock",
      "test_simrt_sync", "an_end_is_seen_whole", 3000),
+    ("who_gives_a_wait_up_does_not_look_whether_it_is_over", "src/sync/waitgroup.c",
+     "if (counter_of(s) == 0)\n            return weft__park", "if (false)\n            return weft__park",
+     "test_simrt_sync", "a_group_may_go_after_the_last_wait", 3000),
 ]
 
 

@@ -464,6 +464,43 @@ TEST(an_end_is_seen_whole)
     explore(&p, "seen_whole", 300);
 }
 
+static void waits_for_the_end_of(weft_ctx *c)
+{
+    weft_ctx_block b;
+    weft_ctx_enter(&b, c);
+    SIMRT_CHECK(weft_chan_recv(NULL, NULL) == -ECANCELED);
+    weft_ctx_leave(&b);
+}
+
+/* The block below ends first, while the end above is still under way. */
+static int told_on_the_way_out(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    ending = weft_ctx_with_cancel(weft_ctx_background());
+    weft_ctx *below = weft_ctx_with_cancel(ending), *beside = weft_ctx_with_cancel(ending);
+    weft_chan *done = weft_ctx_done(ending);
+    weft_scope_open(&s, NULL);
+    SIMRT_CHECK(weft_go(&s, ends_it, NULL) == 0);
+    weft_ctx_block b;
+    weft_ctx_enter(&b, ending);
+    waits_for_the_end_of(below);
+    SIMRT_CHECK(weft_chan_recv(NULL, NULL) == -ECANCELED && weft_chan_try_recv(done, NULL) == 0);
+    weft_ctx_leave(&b);
+    SIMRT_CHECK(weft_wait(&s) == 0);
+    weft_scope_close(&s);
+    weft_ctx_free(below);
+    weft_ctx_free(beside);
+    weft_ctx_free(ending);
+    return 3;
+}
+
+TEST(an_end_is_told_whole)
+{
+    struct program p = {told_on_the_way_out, none_yet, 2, 3, NULL};
+    explore(&p, "told_whole", 300);
+}
+
 /* ---- the run's end finds all fibers, those too that are just being born (X8 of context.h) ---- */
 
 static void one_less(void)
@@ -583,6 +620,44 @@ static int waits_are_given_up(void *arg)
     weft_scope_close(&s);
     weft_waitgroup_fini(&group);
     return (int)(at_load(&received) + at_load(&cancelled));
+}
+
+/* A wait that was given up, and then the last one: after it the group may be gone (G3). */
+static int counts_once(void *arg)
+{
+    (void)arg;
+    weft_waitgroup_done(&group);
+    return 0;
+}
+
+static int gives_up_and_frees(void *arg)
+{
+    weft_scope s;
+    weft_ctx_block b;
+    (void)arg;
+    weft_waitgroup_init(&group, "g");
+    weft_waitgroup_add(&group, 1);
+    ending = weft_ctx_with_cancel(weft_ctx_background());
+    weft_scope_open(&s, NULL);
+    SIMRT_CHECK(weft_go(&s, counts_once, NULL) == 0);
+    SIMRT_CHECK(weft_go(&s, ends_it, NULL) == 0);
+    weft_ctx_enter(&b, ending);
+    int rc = weft_waitgroup_wait(&group);
+    SIMRT_CHECK(rc == 0 || rc == -ECANCELED);
+    weft_ctx_leave(&b);
+    SIMRT_CHECK(weft_waitgroup_wait(&group) == 0);
+    weft_waitgroup_fini(&group);
+    memset(&group, 0xa5, sizeof group);
+    SIMRT_CHECK(weft_wait(&s) == 0);
+    weft_scope_close(&s);
+    weft_ctx_free(ending);
+    return 3;
+}
+
+TEST(a_group_may_go_after_the_last_wait)
+{
+    struct program p = {gives_up_and_frees, none_yet, 3, 3, NULL};
+    explore(&p, "waitgroup_gone", 300);
 }
 
 TEST(waits_for_a_group_are_given_up)

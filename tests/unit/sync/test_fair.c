@@ -4,10 +4,13 @@
  * over the hand-off slot, or two that yield to each other. A third waits in the ring, in the global
  * queue, or for a timer, and must be reached within a few rounds of the 61 picks after which the
  * scheduler looks there. What is counted is passes of the ball, not time; but where each pass takes
- * long a third must, now and then at least, be reached sooner: the monitor ends such a round.
+ * long a third must, now and then at least, be reached sooner: the monitor ends such a round. And a
+ * waiter that is woken for nothing (for a context that it has left, or against which a shield
+ * stands) keeps its place in the queue.
  *
  * One worker throughout: with two, the idle one would steal what the busy one forgets.
  */
+#include <weft/sema.h>
 #include <weft/sugar_chan.h>
 
 #include "sync_test.h"
@@ -217,4 +220,129 @@ static int long_turns(void *arg)
 TEST(the_ring_behind_a_ball_thrown_slowly)
 {
     CHECK_EQ(run_on(1, long_turns, NULL), 0);
+}
+
+/* ---- who is woken for nothing keeps its place ---- */
+
+enum { WAITERS = 2 };
+static struct {
+    weft_sema permits;
+    int_chan line;
+    struct weft__fiber *fiber[WAITERS];
+    int order[WAITERS], served;
+} q;
+
+static int wants(void *arg)
+{
+    int amount = (int)(intptr_t)arg;
+    q.fiber[amount == 1] = weft__self();
+    CHECK_EQ(weft_sema_acquire(&q.permits, (uint64_t)amount), 0);
+    q.order[q.served++] = amount;
+    return 0;
+}
+
+static int receives(void *arg)
+{
+    int who = (int)(intptr_t)arg, v;
+    q.fiber[who] = weft__self();
+    CHECK_EQ(weft_recv(q.line, &v), 1);
+    q.order[q.served++] = who;
+    return 0;
+}
+
+static void await_waiting(int i)
+{
+    while (!q.fiber[i] || at_load(&q.fiber[i]->state) != WEFT__WAITING)
+        yield();
+}
+
+static void go_and_wait(int (*fn)(void *), int arg, int i)
+{
+    q.fiber[i] = NULL;
+    go(fn, (void *)(intptr_t)arg);
+    await_waiting(i);
+}
+
+static void await_served(int n)
+{
+    while (q.served < n)
+        yield();
+    CHECK_EQ(q.served, n);
+}
+
+static void wake_for_nothing(int i)
+{
+    weft__enter();
+    weft__interrupt(q.fiber[i]);
+    weft__leave();
+}
+
+static int places_in_semaphore(void *arg)
+{
+    (void)arg;
+    for (int late = 0; late < 2; late++) { /* whether it has lain down again when permits come */
+        weft_sema_init(&q.permits, 0, "permits");
+        q.served = 0;
+        go_and_wait(wants, 5, 0);
+        go_and_wait(wants, 1, 1);
+        wake_for_nothing(0);
+        if (!late)
+            await_waiting(0);
+        weft_sema_release(&q.permits, late ? 5 : 1);
+        for (int i = 0; i < 5; i++)
+            yield();
+        CHECK_EQ(q.served, late); /* not past one that lies there; past one that is awake */
+        weft_sema_release(&q.permits, late ? 1 : 4);
+        await_served(late + 1);
+        CHECK_EQ(q.order[late], 5);
+        weft_sema_release(&q.permits, late ? 0 : 1);
+        await_served(2);
+        CHECK_EQ(weft_sema_value(&q.permits), 0);
+        weft_sema_fini(&q.permits);
+    }
+    weft_sema_init(&q.permits, 0, "permits");
+    q.served = 0;
+    go_and_wait(wants, 5, 0);
+    wake_for_nothing(0);
+    weft_sema_release(&q.permits, 6);
+    await_served(1);
+    CHECK_EQ(weft_sema_value(&q.permits), 1);
+    weft_sema_fini(&q.permits);
+    return 0;
+}
+
+static int places_in_channel(void *arg)
+{
+    (void)arg;
+    for (int late = 0; late < 2; late++) {
+        CHECK_EQ(weft_chan_make(&q.line, 0), 0);
+        q.served = 0;
+        go_and_wait(receives, 0, 0);
+        go_and_wait(receives, 1, 1);
+        wake_for_nothing(0);
+        if (!late)
+            await_waiting(0);
+        CHECK_EQ(weft_send(q.line, 1), 0);
+        await_served(1);
+        CHECK_EQ(q.order[0], late);
+        CHECK_EQ(weft_send(q.line, 1), 0);
+        await_served(2);
+        CHECK_EQ(q.order[1], !late);
+        weft_chan_free(q.line.chan);
+    }
+    CHECK_EQ(weft_chan_make(&q.line, 1), 0);
+    q.served = 0;
+    go_and_wait(receives, 0, 0);
+    wake_for_nothing(0);
+    CHECK_EQ(weft_send(q.line, 1), 0); /* into the buffer: it is awake */
+    await_served(1);
+    CHECK_EQ(weft_chan_len(q.line.chan), 0);
+    weft_chan_free(q.line.chan);
+    return 0;
+}
+
+TEST(who_is_woken_for_nothing_keeps_its_place)
+{
+    CHECK_EQ(run_on(1, places_in_semaphore, NULL), 0);
+    CHECK_EQ(run_on(1, places_in_channel, NULL), 0);
 }

@@ -40,6 +40,10 @@ static int from_env(const char *name, const struct suffix *suffixes, int64_t max
     long long n = strtoll(text, &end, 10);
     bool bad = errno != 0 || end == text || n < 0;
     errno = saved;
+    if (!bad && n == 0 && !*end) { /* needs no unit */
+        *ret = 0;
+        return 1;
+    }
     const struct suffix *s = suffixes;
     while (s->text && strcmp(s->text, end) != 0)
         s++;

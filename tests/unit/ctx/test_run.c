@@ -9,6 +9,7 @@
 
 #include "rig.h"
 
+#include "ctx/run_opts.h"
 #include "sched/sched.h"
 
 static int give(void *arg)
@@ -162,12 +163,29 @@ TEST(the_environment_overrides_the_options)
     CHECK_EQ(workers, 1);
 }
 
+TEST(no_time_needs_no_unit)
+{
+    struct weft__sched_opts read;
+    weft_chan *c;
+    weft_run_opts o = {
+        .size = sizeof o, .workers = 1, .drain_ns = 3600 * WEFT_SEC, .cold_ns = 5 * WEFT_SEC};
+    setenv("WEFT_DRAIN", "0", 1);
+    setenv("WEFT_COLD", "0", 1);
+    CHECK_EQ(weft__options_read(&o, &read), 0);
+    CHECK_EQ(read.drain_ns, 1); /* at once, as 0 is the default */
+    CHECK_EQ(read.cold_ns, 0);
+    CHECK_EQ(weft_chan_new(1, 0, &c), 0);
+    weft_set_log(keep_log, log_text);
+    CHECK_EQ(weft_run(start_stubborn, c, &o, NULL), -ETIMEDOUT); /* and not after an hour */
+    CHECK(strstr(log_text, "left over: fiber") != NULL);
+}
+
 TEST(a_wrong_variable_is_an_error)
 {
     static const char *const wrong[][2] = {{"WEFT_WORKERS", "many"}, {"WEFT_WORKERS", "-1"},
         {"WEFT_WORKERS", "3x"}, {"WEFT_MAX_FIBERS", "99999999999999999999"},
         {"WEFT_STACK_BYTES", "10Q"}, {"WEFT_STACK_BYTES", "9000G"}, {"WEFT_DRAIN", "5"},
-        {"WEFT_DRAIN", "soon"}, {"WEFT_PREEMPT", "2"}, {"WEFT_MAX_THREADS", "1.5"}};
+        {"WEFT_DRAIN", "soon"}, {"WEFT_COLD", "0x"}, {"WEFT_PREEMPT", "2"}, {"WEFT_MAX_THREADS", "1.5"}};
     unsigned workers = 0;
     weft_set_log(keep_log, log_text);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

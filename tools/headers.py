@@ -147,7 +147,7 @@ SECTIONS = ("Returns", "Blocks:", "Callable:", "Since")
 
 
 def block_faults(block, prototype=""):
-    """What a function's block lacks: the sections of STYLE's model that a reader counts on."""
+    """What a function's block lacks: the sections that a reader counts on (CONTRIBUTING.md)."""
     faults = []
     returns_nothing = re.match(r"^(WEFT_\w+ )*(extern )?void\s+\w", prototype) is not None
     at = -1

@@ -18,7 +18,7 @@
  *     also ends the context, before it leaves the scope.
  * J4  Once `closing` is set, -ECANCELED counts no more: it is what the closing brought about.
  *
- * A join is not a cancellation point (DESIGN: what a scope's fibers use lives in frames above it).
+ * A join is not a cancellation point (what a scope's fibers use lives in frames above it).
  */
 #include <errno.h>
 #include <string.h>

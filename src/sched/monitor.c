@@ -28,8 +28,9 @@
  *     under which the decision is made [mo:inrt].
  * M3  The handler does nothing if its thread is inside the runtime, has no worker, or is losing it;
  *     it enters the runtime as M2 has it.
- * M4  With all workers idle the monitor sleeps (weft__monitor_kick wakes it), for good once
- *     shrink.c has nothing left to do, some seconds later: an idle program costs nothing.
+ * M4  With all workers idle and no fiber stopped the monitor sleeps (weft__monitor_kick wakes it),
+ *     for good once shrink.c has nothing left to do, some seconds later: an idle program costs
+ *     nothing.
  *
  * M5  The signal comes from a kernel timer on the thread's own CPU clock, which the monitor sets to
  *     the next moment. Such a timer is looked at by the tick that finds the thread on a processor,

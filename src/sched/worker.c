@@ -3,11 +3,11 @@
  * worker.c - the loop of a thread that drives a worker: what to run, whom to steal from, how to go
  * idle, whom to wake.
  *
- * Order of a look: due timers, (every 61st pick) the global queue, the hand-off slot, the ring, the
- * global queue, the poller without waiting, then spinning: stealing from the others. A look that
- * finds nothing publishes the worker as idle and looks once more (W4) before the thread sleeps: in
- * the poller, if that role is free, with the earliest timer of all heaps as its time-out; else in
- * its own futex.
+ * Order of a look: due timers, (every 61st pick) the poller, the global queue and the ring, then the
+ * hand-off slot, the ring, the global queue, the poller without waiting, then spinning: stealing
+ * from the others. A look that finds nothing publishes the worker as idle and looks once more (W4)
+ * before the thread sleeps: in the poller, if that role is free, with the earliest timer of all
+ * heaps as its time-out; else in its own futex.
  *
  * Waking. A thread that makes surplus work calls weft__wake_for_surplus after a full fence. It
  * wakes nobody while somebody spins, or when no worker is idle: the spinner finds the work, and

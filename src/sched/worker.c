@@ -3,7 +3,7 @@
  * worker.c - the loop of a thread that drives a worker: what to run, whom to steal from, how to go
  * idle, whom to wake.
  *
- * Order of a look: due timers, (every 61st pick) the poller, the global queue and the ring, then the
+ * Order of a look: due timers, (every 61st pick) the poller, the global queue and the ring, the
  * hand-off slot, the ring, the global queue, the poller without waiting, then spinning: stealing
  * from the others. A look that finds nothing publishes the worker as idle and looks once more (W4)
  * before the thread sleeps: in the poller, if that role is free, with the earliest timer of all

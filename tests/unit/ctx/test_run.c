@@ -185,7 +185,8 @@ TEST(a_wrong_variable_is_an_error)
     static const char *const wrong[][2] = {{"WEFT_WORKERS", "many"}, {"WEFT_WORKERS", "-1"},
         {"WEFT_WORKERS", "3x"}, {"WEFT_MAX_FIBERS", "99999999999999999999"},
         {"WEFT_STACK_BYTES", "10Q"}, {"WEFT_STACK_BYTES", "9000G"}, {"WEFT_DRAIN", "5"},
-        {"WEFT_DRAIN", "soon"}, {"WEFT_COLD", "0x"}, {"WEFT_PREEMPT", "2"}, {"WEFT_MAX_THREADS", "1.5"}};
+        {"WEFT_DRAIN", "soon"}, {"WEFT_COLD", "0x"}, {"WEFT_PREEMPT", "2"},
+        {"WEFT_MAX_THREADS", "1.5"}};
     unsigned workers = 0;
     weft_set_log(keep_log, log_text);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * barrier.h - a number of parties that go on only when all have arrived; again and again.
+ * weft/barrier.h - a number of parties that go on only when all have arrived; again and again.
  *
  * Storage as weft_mutex. It may be freed once all parties have returned from their last wait.
  */

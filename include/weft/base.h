@@ -9,14 +9,18 @@
  * Conventions of the whole interface:
  *
  *   time      int64_t nanoseconds. `timeout_ns` is a duration, `deadline_ns` a point on the
- *             monotonic clock. Write 250 * WEFT_MS. A negative timeout means "no limit".
+ *             monotonic clock. Write 250 * WEFT_MS. What 0, negative values and INT64_MAX mean
+ *             stands with each function: time-outs of contexts, sleeps and selects are over at
+ *             once when not positive, and INT64_MAX is never (a scope's option of 0 is no limit);
+ *             options of servers and clients, and the waits of loops, take a negative time as no
+ *             limit.
  *   errors    int or ssize_t: >= 0 good, a negative errno value bad. errno itself is never used
  *             for results: a fiber may resume on another thread, and compilers keep the address
  *             of the old thread's errno across the call.
  *   names     weft_noun_verb. new/free are heap objects, open/close kernel or scheduler
  *             resources, init/fini the caller's storage, ref/unref counted ones. Each free and
- *             close takes NULL.
- *   ret_x     out parameters; untouched when the call fails.
+ *             fini takes NULL (to close a channel that is NULL is misuse).
+ *   ret_x     out parameters; untouched when the call fails, unless the block says otherwise.
  *
  * What a program must know before it starts:
  *

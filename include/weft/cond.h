@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cond.h - waiting for a condition that a mutex guards.
+ * weft/cond.h - waiting for a condition that a mutex guards.
  *
  *     weft_mutex_lock(&m);
  *     while (!ready && (rc = weft_cond_wait(&c, &m)) == 0)
@@ -8,8 +8,8 @@
  *     ... m is held here, whatever rc is ...
  *     weft_mutex_unlock(&m);
  *
- * A wait may return 0 although nobody signalled (rarely: when a context ended that was not the
- * fiber's own any more): always look at the condition again. Storage as weft_mutex.
+ * A wait may return 0 although nobody signalled (rarely: when a context ends that the fiber has
+ * just left): always look at the condition again. Storage as weft_mutex.
  */
 #ifndef WEFT_COND_H
 #define WEFT_COND_H

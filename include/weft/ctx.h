@@ -60,7 +60,7 @@ WEFT_API weft_ctx *weft_ctx_current(void);
 
 /**
  * weft_ctx_with_cancel - a context that can be ended by hand.
- * @parent: not NULL; the new context holds a reference to it.
+ * @parent: NULL is misuse; the new context holds a reference to it.
  *
  * Returns the context, owned. If the parent has ended, so has this one.
  * Blocks:    never.
@@ -72,7 +72,7 @@ WEFT_API weft_ctx *weft_ctx_with_cancel(weft_ctx *parent);
 
 /**
  * weft_ctx_with_timeout - a context that ends by itself after a while.
- * @parent:     not NULL.
+ * @parent:     NULL is misuse.
  * @timeout_ns: from now; 0 or less: it has ended already. INT64_MAX: never.
  *
  * Returns the context, owned. Its error then is -ETIMEDOUT. An earlier deadline of the parent
@@ -86,7 +86,7 @@ WEFT_API weft_ctx *weft_ctx_with_timeout(weft_ctx *parent, int64_t timeout_ns);
 
 /**
  * weft_ctx_with_deadline - a context that ends by itself at a point in time.
- * @parent:      not NULL.
+ * @parent:      NULL is misuse.
  * @deadline_ns: on the clock of weft_now; past: it has ended already. INT64_MAX: never.
  *
  * Returns as weft_ctx_with_timeout.
@@ -99,7 +99,7 @@ WEFT_API weft_ctx *weft_ctx_with_deadline(weft_ctx *parent, int64_t deadline_ns)
 /**
  * weft_ctx_with_cause - as weft_ctx_with_deadline, with the cause that is told when the deadline
  * passes.
- * @parent:      not NULL.
+ * @parent:      NULL is misuse.
  * @deadline_ns: as weft_ctx_with_deadline.
  * @cause:       taken; what weft_ctx_cause then returns. NULL: -ETIMEDOUT.
  *
@@ -112,8 +112,8 @@ WEFT_API weft_ctx *weft_ctx_with_cause(weft_ctx *parent, int64_t deadline_ns, we
 
 /**
  * weft_ctx_with_value - a context with a value to be found under a key.
- * @parent: not NULL.
- * @key:    not NULL; its address is the key.
+ * @parent: NULL is misuse.
+ * @key:    NULL is misuse; its address is the key.
  * @value:  borrowed for as long as the context lives. NULL hides a value further up.
  *
  * Returns the context, owned. It ends when its parent does.
@@ -126,8 +126,8 @@ WEFT_API weft_ctx *weft_ctx_with_value(weft_ctx *parent, const void *key, const 
 
 /**
  * weft_ctx_with_copy - as weft_ctx_with_value, but the value is copied into the context.
- * @parent: not NULL.
- * @key:    not NULL; its address is the key.
+ * @parent: NULL is misuse.
+ * @key:    NULL is misuse; its address is the key.
  * @value:  bytes bytes, copied before the call returns.
  * @bytes:  its size.
  *
@@ -141,7 +141,7 @@ WEFT_API weft_ctx *weft_ctx_with_copy(
 
 /**
  * weft_ctx_with_trace - a context whose errors bear a trace id.
- * @parent:   not NULL.
+ * @parent:   NULL is misuse.
  * @trace_id: copied, cut at 63 bytes.
  *
  * Returns the context, owned.
@@ -153,7 +153,7 @@ WEFT_API weft_ctx *weft_ctx_with_trace(weft_ctx *parent, const char *trace_id);
 
 /**
  * weft_ctx_without_cancel - a context with the parent's values that its end does not reach.
- * @parent: not NULL.
+ * @parent: NULL is misuse.
  *
  * Returns the context, owned: no error, no deadline, no cause, whatever becomes of the parent.
  * Blocks:    never.
@@ -187,8 +187,8 @@ WEFT_API void weft_ctx_free(weft_ctx *c);
 
 /**
  * weft_ctx_cancel - end a context and all below it.
- * @c: a context made by with_cancel, with_timeout, with_deadline or with_cause, or a scope's. Ended
- * already: nothing happens.
+ * @c: a context made by with_cancel, with_timeout, with_deadline or with_cause, or a scope's; any
+ * other (a value's, a shield's, the background) is misuse. Ended already: nothing happens.
  *
  * When the call returns all of them have ended, their done channels are closed, and the fibers that
  * wait under them are on their way out with -ECANCELED.
@@ -208,6 +208,7 @@ WEFT_API void weft_ctx_cancel(weft_ctx *c);
  *
  * Blocks:    never.
  * Callable:  as weft_ctx_cancel.
+ * Order:     as weft_ctx_cancel.
  * Since 0.1. Source: Go's context.WithCancelCause. See weft_ctx_cause.
  */
 WEFT_API void weft_ctx_cancel_cause(weft_ctx *c, weft_error *cause);
@@ -220,6 +221,7 @@ WEFT_API void weft_ctx_cancel_cause(weft_ctx *c, weft_error *cause);
  *   -ENOMEM if it could not be made.
  * Blocks:    never.
  * Callable:  any fiber or plain thread.
+ * Order:     the end happens-before a result that is not 0; the done channel is closed by then.
  * Cost:      a load.
  * Since 0.1. Source: Go's Context.Err. See weft_ctx_check.
  */
@@ -233,6 +235,7 @@ WEFT_API int weft_ctx_err(const weft_ctx *c);
  * Returns as weft_ctx_err.
  * Blocks:    never.
  * Callable:  any fiber or plain thread.
+ * Order:     as weft_ctx_err.
  * Cost:      four loads.
  * Since 0.1. See weft_ctx_err.
  */

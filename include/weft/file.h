@@ -43,7 +43,8 @@ WEFT_API WEFT_MUST_CHECK int weft_open(const char *path, int flags, mode_t mode)
  * @bytes:  how much at most.
  * @offset: from where, in bytes.
  *
- * Returns the number of bytes, 0 at the end of the file; negative errno.
+ * Returns the number of bytes, 0 at the end of the file; negative errno; -ECANCELED / -ETIMEDOUT
+ * the context ended.
  * Blocks:    parks the fiber. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_read, weft_pwrite.
@@ -57,7 +58,7 @@ WEFT_API ssize_t weft_pread(int fd, void *buf, size_t bytes, off_t offset);
  * @bytes:  how many.
  * @offset: where, in bytes.
  *
- * Returns how many were written; -ENOSPC, -EIO …
+ * Returns how many were written; -ENOSPC, -EIO …; -ECANCELED / -ETIMEDOUT the context ended.
  * Blocks:    parks the fiber. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_pread, weft_fsync.
@@ -68,7 +69,8 @@ WEFT_API ssize_t weft_pwrite(int fd, const void *buf, size_t bytes, off_t offset
  * weft_fsync - make a file's data and metadata durable.
  * @fd: borrowed.
  *
- * Returns 0; -EIO and friends: what was written before may be lost.
+ * Returns 0; -EIO and friends: what was written before may be lost; -ECANCELED / -ETIMEDOUT the
+ * context ended.
  * Blocks:    parks the fiber. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_pwrite.
@@ -80,7 +82,7 @@ WEFT_API WEFT_MUST_CHECK int weft_fsync(int fd);
  * @path:     borrowed for the call; links are followed.
  * @ret_stat: filled on success.
  *
- * Returns 0; -ENOENT …
+ * Returns 0; -ENOENT …; -ECANCELED / -ETIMEDOUT the context ended.
  * Blocks:    parks the fiber. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_open.
@@ -91,7 +93,7 @@ WEFT_API WEFT_MUST_CHECK int weft_stat(const char *path, struct stat *ret_stat);
  * weft_unlink - remove a file's name.
  * @path: borrowed for the call.
  *
- * Returns 0; -ENOENT …
+ * Returns 0; -ENOENT …; -ECANCELED / -ETIMEDOUT the context ended.
  * Blocks:    parks the fiber. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_rename.
@@ -103,7 +105,7 @@ WEFT_API int weft_unlink(const char *path);
  * @from: borrowed for the call.
  * @to:   borrowed for the call.
  *
- * Returns 0; -ENOENT, -EXDEV …
+ * Returns 0; -ENOENT, -EXDEV …; -ECANCELED / -ETIMEDOUT the context ended.
  * Blocks:    parks the fiber. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_unlink.
@@ -115,7 +117,7 @@ WEFT_API int weft_rename(const char *from, const char *to);
  * @path: borrowed for the call.
  * @mode: permissions.
  *
- * Returns 0; -EEXIST, -ENOENT …
+ * Returns 0; -EEXIST, -ENOENT …; -ECANCELED / -ETIMEDOUT the context ended.
  * Blocks:    parks the fiber. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_open.

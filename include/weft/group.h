@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * group.h - an error group: a scope that runs only so many of its fibers at a time.
+ * weft/group.h - an error group: a scope that runs only so many of its fibers at a time.
  *
  *     WEFT_GROUP(g, 8);                         at most 8 at a time
  *     for (...)
@@ -53,7 +53,7 @@ WEFT_API weft_group *weft_group_open(weft_group *g, uint32_t limit, const weft_s
  *
  * Returns 0 once the fiber is runnable.
  *   -ECANCELED / -ETIMEDOUT the context ended (a member failed, say): fn will not run.
- *   -EAGAIN, -ENOMEM as weft_go, and then an error of the group as well.
+ *   -EAGAIN, -ENOMEM, -ESHUTDOWN as weft_go, and then an error of the group as well.
  * Blocks:    parks the fiber while the group is full. Cancellation point.
  * Callable:  the opener; a fiber of the group too, if the limit leaves room for both.
  * Order:     everything before the call happens-before fn; fn's return happens-before the return of
@@ -70,7 +70,8 @@ WEFT_API int weft_group_go(weft_group *g, int (*fn)(void *), void *arg);
  * @arg: as weft_group_go.
  *
  * Returns 0 once the fiber is runnable.
- *   -EBUSY the group is full; -EAGAIN, -ENOMEM as weft_group_go. In these cases fn will not run.
+ *   -EBUSY the group is full; -EAGAIN, -ENOMEM, -ESHUTDOWN as weft_group_go. In these cases fn will
+ *   not run.
  * Blocks:    never.
  * Callable:  as weft_group_go.
  * Order:     as weft_group_go.

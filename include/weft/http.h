@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * http.h - HTTP/1.1 on fibers: a server that runs one fiber a connection, and a client that keeps
- * its connections.
+ * weft/http.h - HTTP/1.1 on fibers: a server that runs one fiber a connection, and a client that
+ * keeps its connections.
  *
  *     static int hello(weft_http_request *req, weft_http_reply *reply, void *arg)
  *     {

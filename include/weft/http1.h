@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * http1.h - HTTP/1.1 as pure functions over bytes: heads, bodies, and what is inside them.
+ * weft/http1.h - HTTP/1.1 as pure functions over bytes: heads, bodies, and what is inside them.
  *
  * Nothing here reads, writes, allocates, parks or keeps a thread-local; every function is callable
  * from a fiber, a pinned loop, a plain thread or a signal handler. Objects are the caller's storage
@@ -121,7 +121,8 @@ struct weft_http1_head {
  * @h:      caller's storage; nothing to undo later.
  * @limits: copied; NULL for the defaults.
  *
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Cost:      a few stores; the field table is not touched.
  * Since 0.1. See weft_http1_head_parse.
  */
@@ -137,7 +138,8 @@ WEFT_API void weft_http1_request_init(
  * Interim responses (100 to 199 without 101) are heads of their own: init and parse again after
  * one.
  *
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 9112 §6.3. See weft_http1_head_parse.
  */
 WEFT_API void weft_http1_response_init(struct weft_http1_head *h,
@@ -150,7 +152,8 @@ WEFT_API void weft_http1_response_init(struct weft_http1_head *h,
  *
  * For callers that set keep_trailers in their weft_http1_body. Trailers that would change framing
  * or routing (Content-Length, Transfer-Encoding, Host, Connection ...) are refused.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 9110 §6.5.1. See weft_http1_body_init.
  */
 WEFT_API void weft_http1_trailer_init(
@@ -169,7 +172,8 @@ WEFT_API void weft_http1_trailer_init(
  *   In these three cases h->status says what to answer and h->problem why; h stays failed.
  * Feeding byte by byte gives the same result as feeding all at once. Called again after success, it
  * returns the same and takes the spans from the new place, for callers that moved the bytes.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Cost:      each byte is looked at about twice however it arrives, no allocation.
  * Since 0.1. Source: RFC 9112 §2-§7. See weft_http1_field_get, weft_http1_body_init.
  */
@@ -181,7 +185,8 @@ WEFT_API ssize_t weft_http1_head_parse(struct weft_http1_head *h, const char *bu
  * @name: NUL-terminated, any case.
  *
  * Returns the value without white space around it; absent (data NULL) where there is no such field.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Cost:      linear in the fields; names of another length cost one comparison.
  * Since 0.1. Source: RFC 9110 §5. See weft_http1_field_at, weft_http1_field_has_token.
  */
@@ -195,7 +200,8 @@ WEFT_API struct weft_span weft_http1_field_get(const struct weft_http1_head *h, 
  * @ret_value: without white space around it; may be NULL.
  *
  * Returns true; false where index is past the last.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. See weft_http1_field_get.
  */
 WEFT_API bool weft_http1_field_at(const struct weft_http1_head *h, size_t index,
@@ -208,7 +214,8 @@ WEFT_API bool weft_http1_field_at(const struct weft_http1_head *h, size_t index,
  * @token: compared without case, e.g. "upgrade" in "keep-alive, Upgrade".
  *
  * Returns true when it does.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 9110 §5.6.1. See weft_http1_list_next.
  */
 WEFT_API bool weft_http1_field_has_token(
@@ -220,7 +227,8 @@ WEFT_API bool weft_http1_field_has_token(
  * @ret_item: the element without white space around it; empty elements are passed over.
  *
  * Returns true with an element; false at the end.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Limits:    a comma inside a quoted string also separates.
  * Since 0.1. Source: RFC 9110 §5.6.1.
  */
@@ -251,7 +259,8 @@ struct weft_http1_body {
  * read, reading ends after the last chunk with at_trailers, and the section is parsed as a head of
  * its own (weft_http1_trailer_init); otherwise trailers are checked and dropped.
  *
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. See weft_http1_body_read.
  */
 WEFT_API void weft_http1_body_init(struct weft_http1_body *b, const struct weft_http1_head *h);
@@ -266,7 +275,8 @@ WEFT_API void weft_http1_body_init(struct weft_http1_body *b, const struct weft_
  *   Each call yields at most one span; with input left and not done it always takes something.
  *   -EBADMSG malformed; -EMSGSIZE past a limit. b->status and b->problem say more; b stays failed.
  * Bodies that run until close are never done: tell weft_http1_body_eof.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Cost:      proportional to the framing, not to the data: chunks are not copied.
  * Since 0.1. Source: RFC 9112 §6, §7.1. See weft_http1_body_eof.
  */
@@ -278,7 +288,8 @@ WEFT_API ssize_t weft_http1_body_read(
  * @b: state; borrowed.
  *
  * Returns 0 where the body is whole (b->done is then set), -EBADMSG where it was cut short.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 9112 §8.
  */
 WEFT_API int weft_http1_body_eof(struct weft_http1_body *b);
@@ -295,7 +306,8 @@ WEFT_API int weft_http1_body_eof(struct weft_http1_body *b);
  *
  * Returns the bytes written. After the data comes WEFT_HTTP1_CHUNK_END; after the last chunk
  * WEFT_HTTP1_LAST_CHUNK.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 9112 §7.1.
  */
 WEFT_API size_t weft_http1_chunk_head(char *out, uint64_t chunk_bytes);
@@ -318,7 +330,8 @@ struct weft_http1_writer {
  * @code: 100 to 999.
  *
  * The reason phrase is weft_http1_reason(code).
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. See weft_http1_write_field, weft_http1_write_end.
  */
 WEFT_API void weft_http1_write_response(
@@ -332,7 +345,8 @@ WEFT_API void weft_http1_write_response(
  * @target: "/path?query", already percent-encoded; white space and controls are refused.
  * @host:   "host" or "host:port".
  *
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. See weft_http1_write_field, weft_http1_write_end.
  */
 WEFT_API void weft_http1_write_request(struct weft_http1_writer *w, char *buf, size_t cap,
@@ -345,7 +359,8 @@ WEFT_API void weft_http1_write_request(struct weft_http1_writer *w, char *buf, s
  * @value: any bytes but controls; absent counts as empty.
  *
  * A value with CR, LF or NUL is refused (-EINVAL at write_end): no header is injected through it.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. See weft_http1_write_text, weft_http1_write_number.
  */
 WEFT_API void weft_http1_write_field(
@@ -357,7 +372,8 @@ WEFT_API void weft_http1_write_field(
  * @name:  a token, NUL-terminated.
  * @value: NUL-terminated.
  *
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. See weft_http1_write_field.
  */
 WEFT_API void weft_http1_write_text(
@@ -369,7 +385,8 @@ WEFT_API void weft_http1_write_text(
  * @name:  a token, NUL-terminated.
  * @value: written in decimal.
  *
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. See weft_http1_write_field.
  */
 WEFT_API void weft_http1_write_number(
@@ -381,7 +398,8 @@ WEFT_API void weft_http1_write_number(
  *
  * Returns the bytes of the head in the buffer.
  *   -ENOBUFS it did not fit; -EINVAL a name, value, target, host or code was not allowed.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. See weft_http1_write_response.
  */
 WEFT_API ssize_t weft_http1_write_end(struct weft_http1_writer *w);
@@ -391,7 +409,8 @@ WEFT_API ssize_t weft_http1_write_end(struct weft_http1_writer *w);
  * @code: e.g. 404.
  *
  * Returns a static string ("Not Found"); "" for a code that nobody registered.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: IANA HTTP status code registry; RFC 9110 §15.
  */
 WEFT_API const char *weft_http1_reason(int code);
@@ -404,7 +423,8 @@ WEFT_API const char *weft_http1_reason(int code);
  * @out:    WEFT_HTTP1_DATE_BYTES bytes; not NUL-terminated.
  * @unix_s: seconds since 1970, 0 to the end of year 9999; outside it is clamped.
  *
- * Blocks:    no. Callable: anywhere; no locale, no time zone, no lock.
+ * Blocks:    no.
+ * Callable:  anywhere; no locale, no time zone, no lock.
  * Since 0.1. Source: RFC 9110 §5.6.7 (IMF-fixdate).
  */
 WEFT_API void weft_http1_date(char *out, int64_t unix_s);
@@ -417,7 +437,8 @@ WEFT_API void weft_http1_date(char *out, int64_t unix_s);
  *
  * Returns the bytes written.
  *   -EINVAL a '%' without two hexadecimal digits; -ENOBUFS out is too small.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 3986 §2.1; URL Standard (forms). See weft_http1_query_next.
  */
 WEFT_API ssize_t weft_http1_percent_decode(
@@ -429,7 +450,8 @@ WEFT_API ssize_t weft_http1_percent_decode(
  * @out: cap bytes; 3 * in.len always suffice. Not NUL-terminated.
  *
  * Returns the bytes written; -ENOBUFS out is too small.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 3986 §2.3.
  */
 WEFT_API ssize_t weft_http1_percent_encode(struct weft_span in, char *out, size_t cap);
@@ -441,7 +463,8 @@ WEFT_API ssize_t weft_http1_percent_encode(struct weft_span in, char *out, size_
  * @ret_value: still encoded; absent where there is no '=' (present and empty after one).
  *
  * Returns true with a pair; false at the end. Empty pairs ("a&&b") are passed over.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: URL Standard, application/x-www-form-urlencoded. See weft_http1_query_get.
  */
 WEFT_API bool weft_http1_query_next(
@@ -454,7 +477,8 @@ WEFT_API bool weft_http1_query_next(
  * @ret_value: still encoded (weft_http1_percent_decode); empty where there is no '='.
  *
  * Returns 1 found, 0 not.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. See weft_http1_query_next.
  */
 WEFT_API int weft_http1_query_get(

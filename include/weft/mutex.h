@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mutex.h - mutual exclusion between fibers (and plain threads).
+ * weft/mutex.h - mutual exclusion between fibers (and plain threads).
  *
  * A mutex belongs to the fiber or plain thread that locked it: only that one may unlock it, and
  * locking it twice is misuse, not a silent deadlock. Handing something over between fibers is the

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * object.h - what every object of the sync kit begins with: who it is and where it was made.
+ * weft/object.h - what every object of the sync kit begins with: who it is and where it was made.
  *
  * A report ("unlock of unlocked mutex "cache" (made at cache.c:31)") and a dump ("waits for
  * channel "jobs"") name the object by this head. It costs nothing after the object was made.

@@ -13,11 +13,12 @@
  *
  * One runtime a process at a time. It may be started again after it has ended.
  *
- * Each option can be overridden from the environment, so that a deployed program can be tried with
- * other numbers: WEFT_WORKERS, WEFT_MAX_FIBERS, WEFT_MAX_THREADS, WEFT_STACK_BYTES, WEFT_DRAIN
- * (such as "2s", "500ms"), WEFT_PREEMPT (0 or 1), WEFT_COLD (a time as well). Sizes take K, M and
- * G. A value that cannot be read is an error (-EINVAL, and a sentence to the log), never silently
- * ignored. docs/options.md has all options and variables.
+ * Each option but preempt_signal can be overridden from the environment, so that a deployed program
+ * can be tried with other numbers: WEFT_WORKERS, WEFT_MAX_FIBERS, WEFT_MAX_THREADS,
+ * WEFT_STACK_BYTES, WEFT_DRAIN (such as "2s", "500ms"), WEFT_PREEMPT (0 or 1), WEFT_COLD (a time as
+ * well; 0 needs no unit). Sizes take K, M and G. A value that cannot be read is an error (-EINVAL,
+ * and a sentence to the log), never silently ignored. docs/options.md has all options and
+ * variables.
  */
 #ifndef WEFT_RUN_H
 #define WEFT_RUN_H

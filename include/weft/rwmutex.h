@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * rwmutex.h - a lock that many readers may hold together, or one writer alone.
+ * weft/rwmutex.h - a lock that many readers may hold together, or one writer alone.
  *
  * Neither side starves: once a writer waits, new readers queue up behind it; when a writer unlocks,
  * the readers that wait by then go before the next writer. So a reader must not lock a second time
@@ -75,6 +75,7 @@ WEFT_API void weft_rwmutex_lock(weft_rwmutex *m);
  * Returns true when the caller holds it now; false if a writer or a reader does.
  * Blocks:    no.
  * Callable:  as weft_rwmutex_lock.
+ * Order:     as weft_rwmutex_lock, if true.
  * Since 0.1. Source: Go's sync.RWMutex.TryLock. See weft_rwmutex_lock.
  */
 WEFT_API WEFT_MUST_CHECK bool weft_rwmutex_try_lock(weft_rwmutex *m);
@@ -112,6 +113,7 @@ WEFT_API void weft_rwmutex_rlock(weft_rwmutex *m);
  * Returns true when the caller holds a read lock now; false if a writer holds the lock or waits.
  * Blocks:    no.
  * Callable:  as weft_rwmutex_rlock.
+ * Order:     as weft_rwmutex_rlock, if true.
  * Since 0.1. Source: Go's sync.RWMutex.TryRLock. See weft_rwmutex_rlock.
  */
 WEFT_API WEFT_MUST_CHECK bool weft_rwmutex_try_rlock(weft_rwmutex *m);

@@ -39,7 +39,7 @@ typedef struct weft_scope_opts {
     size_t size;
     enum weft_scope_errors errors;
     enum weft_scope_panics panics;
-    int64_t timeout_ns; /* the scope's context ends after so long; 0: no limit */
+    int64_t timeout_ns; /* the scope's context ends after so long; 0: no limit; below: at once */
     const char *name;   /* for dumps and messages; borrowed while the scope is open; NULL: none */
 } weft_scope_opts;
 
@@ -52,7 +52,8 @@ typedef struct weft_scope {
 /**
  * weft_scope_open - open a scope; the caller runs under its context from here on.
  * @s:    the caller's storage, in the block's frame; must not move.
- * @opts: options, or NULL for the defaults; borrowed for the call.
+ * @opts: options, or NULL for the defaults; borrowed for the call. A size below that of
+ *        weft_scope_opts is misuse.
  *
  * The function beneath WEFT_SCOPE. If there is no memory the scope is open all the same, but under
  * a context that has ended with -ENOMEM, and no fiber starts in it.

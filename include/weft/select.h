@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * select.h - waiting for the first of several channel operations.
+ * weft/select.h - waiting for the first of several channel operations.
  *
  * A select is given cases and performs exactly one of them: among those that are possible at once,
  * one by lot (each with the same chance), else the first that becomes possible.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * sema.h - a weighted semaphore: a number of permits that are taken and given back, some at a time.
+ * weft/sema.h - a weighted semaphore: a number of permits that are taken and given back, some at a
+ * time.
  *
  * First come, first served: a request for many permits is not overtaken by later ones for few.
  * Permits belong to nobody: one fiber may acquire and another release, so a semaphore of 0 hands
@@ -80,6 +81,7 @@ WEFT_API int weft_sema_acquire(weft_sema *s, uint64_t n);
  * Returns true with the permits taken; false if there are too few, or others wait.
  * Blocks:    no.
  * Callable:  as weft_sema_acquire.
+ * Order:     as weft_sema_acquire, if true.
  * Since 0.1. See weft_sema_acquire.
  */
 WEFT_API WEFT_MUST_CHECK bool weft_sema_try_acquire(weft_sema *s, uint64_t n);

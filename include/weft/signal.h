@@ -81,7 +81,7 @@ WEFT_API void weft_signal_stop(weft_chan *c);
 
 /**
  * weft_signal_context - a context that ends when a signal arrives.
- * @parent:  not NULL.
+ * @parent:  NULL is misuse.
  * @signals: as weft_signal_notify.
  * @count:   as weft_signal_notify.
  * @ret_ctx: the context, returned owned: weft_signal_context_stop, then weft_ctx_free.

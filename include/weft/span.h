@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * span.h - a borrowed run of bytes: where it begins and how long it is.
+ * weft/span.h - a borrowed run of bytes: where it begins and how long it is.
  *
  * Parsers hand out spans into the caller's buffer instead of copies, so a span is good for as long
  * as that buffer stays where it is and unchanged. It is not terminated by NUL. `data == NULL` says
@@ -43,7 +43,8 @@ static inline bool weft_span_is(struct weft_span s, const char *text)
  * @text: NUL-terminated; borrowed.
  *
  * Returns true when equal. The locale plays no part.
- * Blocks:    no. Callable: anywhere, signal handlers too.
+ * Blocks:    no.
+ * Callable:  anywhere, signal handlers too.
  * Cost:      at most one pass over both.
  * Since 0.1. Source: RFC 9110 §5.1 (field names), §5.6.2 (tokens). See weft_span_is.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * sugar_chan.h - typed channels and select as macros over weft/chan.h and weft/select.h (GNU C).
+ * weft/sugar_chan.h - typed channels and select: macros over weft/chan.h and weft/select.h (GNU C).
  *
  * Stateless; each argument is evaluated once; each is an expression, so it stands wherever a call
  * does. Included by weft/sugar.h.

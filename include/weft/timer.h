@@ -52,7 +52,8 @@ WEFT_API weft_timer *weft_timer_new(int64_t duration_ns);
 /**
  * weft_timer_func - a timer that runs a function, started.
  * @duration_ns: as weft_after.
- * @fn:          run on a fiber of its own each time it fires, under the root context.
+ * @fn:          run on a fiber of its own each time it fires, under the root context; NULL is
+ *               misuse.
  * @arg:         passed on to fn.
  *
  * Returns the timer, owned; NULL: no memory. It has no channel.
@@ -103,7 +104,7 @@ WEFT_API bool weft_timer_stop(weft_timer *t);
 /**
  * weft_timer_reset - stop a timer and start it anew.
  * @t:           a timer; NULL is misuse.
- * @duration_ns: as weft_after; for a ticker the new period.
+ * @duration_ns: as weft_after; for a ticker the new period, positive: anything else is misuse.
  *
  * Returns what weft_timer_stop would have.
  * Blocks:    never.

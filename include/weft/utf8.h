@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * utf8.h - is this UTF-8? Whole, or piece by piece as it comes off a socket.
+ * weft/utf8.h - is this UTF-8? Whole, or piece by piece as it comes off a socket.
  *
  * Valid is what Unicode's Table 3-7 and RFC 3629 call well-formed: no overlong form, no surrogate,
  * nothing above U+10FFFF. ASCII is skipped 64 bytes at a time; the rest goes through a table at one
@@ -28,7 +28,8 @@ struct weft_utf8 {
  *
  * Returns true while everything fed so far can still become valid, false as soon as it cannot
  * (and then forever). A character may be split between pieces.
- * Blocks:    no. Callable: anywhere; one thread at a time per state.
+ * Blocks:    no.
+ * Callable:  anywhere; one thread at a time per state.
  * Cost:      one pass, no allocation.
  * Since 0.1. Source: RFC 3629; Unicode 15, Table 3-7. See weft_utf8_done, weft_utf8_valid.
  */
@@ -39,7 +40,8 @@ WEFT_API bool weft_utf8_feed(struct weft_utf8 *u, const void *data, size_t len);
  * @u: state; borrowed.
  *
  * Returns true when it is valid and its last character is whole.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. See weft_utf8_feed.
  */
 WEFT_API bool weft_utf8_done(const struct weft_utf8 *u);
@@ -49,7 +51,8 @@ WEFT_API bool weft_utf8_done(const struct weft_utf8 *u);
  * @data: len bytes; borrowed for the call.
  *
  * Returns true when valid; the empty text is.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 3629. See weft_utf8_feed.
  */
 WEFT_API bool weft_utf8_valid(const void *data, size_t len);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * waitgroup.h - waiting until a number of things are done.
+ * weft/waitgroup.h - waiting until a number of things are done.
  *
  * A counter: add raises it, done lowers it, wait returns when it is zero. For fibers a scope
  * (weft/scope.h) does this and more; a waitgroup counts anything.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ws.h - WebSockets (RFC 6455) on fibers: messages in, messages out, an orderly end.
+ * weft/ws.h - WebSockets (RFC 6455) on fibers: messages in, messages out, an orderly end.
  *
  *     static int echo(weft_http_request *req, weft_http_reply *reply, void *arg)
  *     {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * wsproto.h - the WebSocket protocol (RFC 6455) as pure functions over bytes, for both roles.
+ * weft/wsproto.h - the WebSocket protocol (RFC 6455) as pure functions over bytes, for both roles.
  *
  * Nothing here reads, writes, allocates, parks or keeps a thread-local: the same code serves fibers
  * that own a connection and pinned loops that serve a hundred thousand. Objects are the caller's
@@ -91,7 +91,8 @@ struct weft_ws_frame {
  *
  * Returns the head's bytes, 2 to WEFT_WS_HEAD_MAX.
  *   -EAGAIN more bytes are needed; -EPROTO a length that is not minimally encoded or above 2^63.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 6455 §5.2. See weft_ws_reader_next, which checks the rest.
  */
 WEFT_API int weft_ws_frame_parse(const void *in, size_t len, struct weft_ws_frame *ret_frame);
@@ -106,7 +107,8 @@ WEFT_API int weft_ws_frame_parse(const void *in, size_t len, struct weft_ws_fram
  *                 masked with them (weft_ws_mask).
  *
  * Returns the bytes written.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 6455 §5.2.
  */
 WEFT_API size_t weft_ws_frame_head(
@@ -119,7 +121,8 @@ WEFT_API size_t weft_ws_frame_head(
  * @mask:  the frame's 4 mask bytes.
  * @phase: bytes of the frame's payload before src, any number.
  *
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Cost:      64 bytes a step.
  * Since 0.1. Source: RFC 6455 §5.3.
  */
@@ -137,7 +140,8 @@ WEFT_API void weft_ws_mask(
  * @mask:   4 unpredictable bytes for a client; NULL for a server.
  *
  * Returns the bytes written.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 6455 §5.5.
  */
 WEFT_API size_t weft_ws_control_frame(
@@ -152,7 +156,8 @@ WEFT_API size_t weft_ws_control_frame(
  * @mask:   4 unpredictable bytes for a client; NULL for a server.
  *
  * Returns the bytes written.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 6455 §5.5.1, §7.
  */
 WEFT_API size_t weft_ws_close_frame(
@@ -163,7 +168,8 @@ WEFT_API size_t weft_ws_close_frame(
  * @code: any number.
  *
  * Returns true for 1000-1003, 1007-1014 and 3000-4999.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 6455 §7.4; IANA WebSocket close code registry.
  */
 WEFT_API bool weft_ws_code_valid(int code);
@@ -217,7 +223,8 @@ struct weft_ws_event {
  * @role:        ours. A server refuses unmasked frames, a client masked ones.
  * @message_max: bytes of one message over all its frames; 0: 16 MiB.
  *
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. See weft_ws_reader_next.
  */
 WEFT_API void weft_ws_reader_init(
@@ -237,7 +244,8 @@ WEFT_API void weft_ws_reader_init(
  *   Errors stick; r->close_code is what to send (weft_ws_close_frame), weft_ws_problem says why.
  * After a close frame has come, everything is taken and dropped. However the input is cut, the
  * messages, control frames and errors are the same.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Cost:      one pass to unmask, one to validate text; no allocation.
  * Since 0.1. Source: RFC 6455 §5, §7, §8.1.
  */
@@ -249,7 +257,8 @@ WEFT_API ssize_t weft_ws_reader_next(
  * @r: state; borrowed.
  *
  * Returns true when the connection needs no memory beyond r (and the bytes not yet taken, if any).
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1.
  */
 WEFT_API bool weft_ws_reader_idle(const struct weft_ws_reader *r);
@@ -261,7 +270,8 @@ WEFT_API bool weft_ws_reader_idle(const struct weft_ws_reader *r);
  * Moves OPEN to CLOSE_SENT, CLOSE_RECEIVED (or a reader that failed) to CLOSED; without effect when
  * already noted. After it no other frame may be sent.
  * Returns the new state.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 6455 §5.5.1, §7.1.
  */
 WEFT_API enum weft_ws_state weft_ws_close_sent(struct weft_ws_reader *r);
@@ -271,7 +281,8 @@ WEFT_API enum weft_ws_state weft_ws_close_sent(struct weft_ws_reader *r);
  * @r: state after an error; borrowed.
  *
  * Returns a static sentence, fit for a log or a close reason; "" where nothing failed.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1.
  */
 WEFT_API const char *weft_ws_problem(const struct weft_ws_reader *r);
@@ -294,7 +305,8 @@ struct weft_ws_upgrade {
  * @ret_up:  filled also on failure (status, problem).
  *
  * Returns 0, or -EPROTO. Origin is not judged: that is the caller's policy.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 6455 §4.2.1. See weft_ws_upgrade_accept.
  */
 WEFT_API int weft_ws_upgrade_check(
@@ -306,7 +318,8 @@ WEFT_API int weft_ws_upgrade_check(
  * @supported: names, NULL-terminated array; case counts. NULL: none.
  *
  * Returns the client's span; absent where there is none in common.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 6455 §4.2.2 (the client's order is its preference).
  */
 WEFT_API struct weft_span weft_ws_protocol_choose(
@@ -319,7 +332,8 @@ WEFT_API struct weft_span weft_ws_protocol_choose(
  * @out:      cap bytes; 160 and the protocol's length suffice.
  *
  * Returns the bytes written; -ENOBUFS it did not fit; -EINVAL protocol is not a token.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Cost:      one SHA-1 over 60 bytes, no allocation.
  * Since 0.1. Source: RFC 6455 §4.2.2.
  */
@@ -333,7 +347,8 @@ WEFT_API ssize_t weft_ws_upgrade_accept(
  *
  * Names the version that would do (Sec-WebSocket-Version: 13) and closes the connection.
  * Returns the bytes written; -ENOBUFS it did not fit.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 6455 §4.2.2, §4.4.
  */
 WEFT_API ssize_t weft_ws_upgrade_refuse(const struct weft_ws_upgrade *up, char *out, size_t cap);
@@ -344,7 +359,8 @@ WEFT_API ssize_t weft_ws_upgrade_refuse(const struct weft_ws_upgrade *up, char *
  * @out: WEFT_WS_ACCEPT_BYTES; not NUL-terminated.
  *
  * Returns 0; -EINVAL where key is not base64 of 16 bytes.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 6455 §1.3, §4.2.2.
  */
 WEFT_API int weft_ws_accept_key(struct weft_span key, char *out);
@@ -356,7 +372,8 @@ WEFT_API int weft_ws_accept_key(struct weft_span key, char *out);
  * @nonce: 16 bytes, fresh from getrandom for every connection.
  * @out:   WEFT_WS_KEY_BYTES; not NUL-terminated.
  *
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 6455 §4.1.
  */
 WEFT_API void weft_ws_key_encode(const uint8_t *nonce, char *out);
@@ -371,7 +388,8 @@ WEFT_API void weft_ws_key_encode(const uint8_t *nonce, char *out);
  * @key:       WEFT_WS_KEY_BYTES from weft_ws_key_encode.
  * @protocols: comma-separated offer, best first; absent for none.
  *
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 6455 §4.1. See weft_ws_response_check.
  */
 WEFT_API void weft_ws_request_begin(struct weft_http1_writer *w, char *buf, size_t cap,
@@ -388,7 +406,8 @@ WEFT_API void weft_ws_request_begin(struct weft_http1_writer *w, char *buf, size
  *   -ECONNREFUSED the server answered with another status than 101 (resp->code)
  *   -EPROTO       a 101 that does not prove the handshake, names an extension, or chooses a
  *                 sub-protocol that was not offered.
- * Blocks:    no. Callable: anywhere.
+ * Blocks:    no.
+ * Callable:  anywhere.
  * Since 0.1. Source: RFC 6455 §4.1, §4.2.2.
  */
 WEFT_API int weft_ws_response_check(const struct weft_http1_head *resp, const char *key,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * weft/chan.h - channels: typed queues between fibers, with or without room, that make the
- * parties wait.
+ * weft/chan.h - channels: typed queues between fibers, with or without room, that make them wait.
  *
  * A channel carries elements of one size. With capacity 0 it is a rendezvous: a send is complete
  * when a receiver has the element. With capacity n it holds up to n elements. Elements are copied.

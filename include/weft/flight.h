@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * weft/flight.h - single flight: of all who ask for the same thing at the same time, one does the
- * work and the others wait for its result.
+ * weft/flight.h - single flight: of many who want the same at once, one works and the rest wait.
  *
  * Against the stampede when a cache entry expires: a thousand fibers miss, one loads. A flight
  * keeps nothing: the next caller after the end of the work starts it anew.

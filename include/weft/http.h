@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * weft/http.h - HTTP/1.1 on fibers: a server that runs one fiber a connection, and a client that
- * keeps its connections.
+ * weft/http.h - HTTP/1.1 on fibers: a server with a fiber a connection, and a client.
  *
  *     static int hello(weft_http_request *req, weft_http_reply *reply, void *arg)
  *     {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * weft/once.h - something that is done exactly once, by whoever comes first, before anybody
- * goes on.
+ * weft/once.h - something that is done once, by whoever comes first, before anybody goes on.
  *
  *     static weft_once once = WEFT_ONCE_INIT;
  *     weft_once_do(&once, load_tables, NULL);

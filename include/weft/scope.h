@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * weft/scope.h - scopes: a context and a wait group in one, so that no fiber outlives the block
- * that needs it.
+ * weft/scope.h - scopes: context and wait group in one; no fiber outlives the block that needs it.
  *
  *     WEFT_SCOPE(s);           declares and opens it: the rest of the block runs under its context
  *     weft_go(&s, fn, arg);    starts fibers into it

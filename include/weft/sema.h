@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * weft/sema.h - a weighted semaphore: a number of permits that are taken and given back, some at a
- * time.
+ * weft/sema.h - a weighted semaphore: permits that are taken and given back, some at a time.
  *
  * First come, first served: a request for many permits is not overtaken by later ones for few.
  * Permits belong to nobody: one fiber may acquire and another release, so a semaphore of 0 hands

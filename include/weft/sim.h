@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * weft/sim.h - run a concurrent function under a simulator: virtual time, and every choice drawn
- * from a seed.
+ * weft/sim.h - run a concurrent function under a simulator: virtual time, choices from a seed.
  *
  * A test of a concurrent program sees the few orders that the machine happens to choose. Here the
  * same function runs many times on one thread, each time in another order (a *schedule*); sleeps

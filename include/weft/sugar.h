@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * weft/sugar.h - GNU C macros over the plain functions: each a few lines, without state, arguments
- * evaluated once.
+ * weft/sugar.h - GNU C macros over the plain functions, without state; arguments evaluated once.
  *
  * Declarations. These stand where a declaration may stand and hold until their block is left, by
  * its end, return, break, goto, a panic or weft_exit:

@@ -18,7 +18,8 @@
  * "@abstract". Networks are "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "unix". Port 0 asks the
  * kernel for a free one (weft_local_addr tells it).
  *
- * A write to a connection that the peer has closed returns -EPIPE; no SIGPIPE is raised.
+ * A write to a connection that the peer has closed, or to a pipe that nobody reads any more,
+ * returns -EPIPE; no SIGPIPE is raised.
  */
 #ifndef WEFT_NET_H
 #define WEFT_NET_H

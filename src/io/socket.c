@@ -5,7 +5,8 @@
  * Shape of each: ask the context, try the system call without blocking, wait in the poller on
  * EAGAIN, try again. Sockets are called with MSG_DONTWAIT, so a socket made elsewhere in blocking
  * mode works as well. Pipes and terminals in blocking mode are waited for first, and then called as
- * a blocking call (another reader may have been faster). Files go to the file thread.
+ * a blocking call (another reader may have been faster). Files go to the file thread. No write
+ * raises SIGPIPE: sockets have a flag of their own, all else goes by quiet.c.
  */
 #include <weft/net.h>
 
@@ -21,6 +22,7 @@
 #include "base/futex.h"
 #include "io/file_io.h"
 #include "io/poller.h"
+#include "io/quiet.h"
 #include "io/resolve.h"
 #include "sched/sched.h"
 
@@ -45,8 +47,9 @@ static long try_transfer(const struct transfer *t, int kind)
     if (kind == WEFT__FD_SOCKET)
         return weft__syscall(reading ? SYS_recvmsg : SYS_sendmsg, t->fd, (long)&t->msg,
             t->flags | MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0, 0);
-    return weft__syscall(reading ? SYS_readv : SYS_writev, t->fd, (long)t->msg.msg_iov,
-        (long)t->msg.msg_iovlen, 0, 0, 0);
+    if (!reading)
+        return weft__writev_quietly(t->fd, t->msg.msg_iov, (long)t->msg.msg_iovlen);
+    return weft__syscall(SYS_readv, t->fd, (long)t->msg.msg_iov, (long)t->msg.msg_iovlen, 0, 0, 0);
 }
 
 /* Whether a call would go ahead now, or nobody can tell beforehand. */

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "base/fatal.h"
 #include "base/futex.h"
 
 enum { MAX_THREADS = 16, IDLE_S = 10, THREAD_STACK_BYTES = 512 << 10 };
@@ -13,7 +14,11 @@ enum { MAX_THREADS = 16, IDLE_S = 10, THREAD_STACK_BYTES = 512 << 10 };
 /* pthread's own lock: a pool thread sleeps in it, and no fiber holds it for longer than a push. */
 static struct weft__lock lock;
 static struct weft__node queue = {&queue, &queue};
-static unsigned threads, idle;
+static int total;    /* threads, with those that pthread_create is still asked for */
+static int sure;     /* threads that pthread_create has made */
+static int starting; /* threads that have not come to take_job yet, or never will (refused) */
+static int idle;     /* threads asleep in take_job */
+static int wanted;   /* jobs announced and not yet taken (O3) */
 static _Atomic uint32_t signal_word; /* bumped at each push; pool threads sleep on it */
 
 void weft__job_done(struct weft__job *j)
@@ -35,40 +40,55 @@ void weft__job_done(struct weft__job *j)
         weft__ready_tail(f);
 }
 
-static void *pool_main(void *arg)
+/* Waits for a job. NULL: ten seconds without one, and none is announced (O3); this thread counts no
+ * more. */
+static struct weft__job *take_job(void)
 {
-    (void)arg;
-    for (;;) {
-        weft__enter();
-        weft__lock(&lock, WEFT__RANK_FD);
-        struct weft__node *n = weft__list_pop(&queue);
+    struct weft__node *n;
+    bool end = false;
+    weft__enter();
+    weft__lock(&lock, WEFT__RANK_FD);
+    while (!(n = weft__list_pop(&queue)) && !end) {
         uint32_t seen = at_load(&signal_word);
-        if (!n)
-            idle++;
+        idle++;
         weft__unlock(&lock);
         weft__leave();
-        if (!n) {
-            weft__futex_wait(&signal_word, seen, IDLE_S * (int64_t)1000000000);
-            weft__enter();
-            weft__lock(&lock, WEFT__RANK_FD);
-            idle--;
-            bool end = weft__list_empty(&queue) && at_load(&signal_word) == seen;
-            threads -= end;
-            weft__unlock(&lock);
-            weft__leave();
-            if (end) {
-                weft__service_thread(-1);
-                return NULL;
-            }
-            continue;
-        }
-        struct weft__job *j = weft__entry(n, struct weft__job, link);
+        weft__futex_wait(&signal_word, seen, IDLE_S * (int64_t)1000000000);
+        weft__enter();
+        weft__lock(&lock, WEFT__RANK_FD);
+        idle--;
+        end = wanted == 0 && at_load(&signal_word) == seen;
+    }
+    if (n) {
+        wanted--;
+    } else {
+        total--;
+        sure--;
+    }
+    WEFT_ASSERT(wanted >= 0);
+    weft__unlock(&lock);
+    weft__leave();
+    return n ? weft__entry(n, struct weft__job, link) : NULL;
+}
+
+static void *pool_main(void *arg)
+{
+    struct weft__job *j;
+    (void)arg;
+    weft__enter();
+    weft__lock(&lock, WEFT__RANK_FD);
+    starting--;
+    weft__unlock(&lock);
+    weft__leave();
+    while ((j = take_job())) {
         weft__tsan_acquire(j);
         j->run(j);
         weft__enter();
         weft__job_done(j);
         weft__leave();
     }
+    weft__service_thread(-1);
+    return NULL;
 }
 
 static void job_start(struct weft__job *j)
@@ -80,26 +100,37 @@ static void job_start(struct weft__job *j)
     weft__futex_wake(&signal_word, 1);
 }
 
-/* One thread more where all are busy. pthread_create allocates, so this runs outside the
- * runtime. */
-static int provide_thread(void)
+/* pthread_create allocates, so this runs outside the runtime. */
+static int make_thread(void)
 {
-    weft__lock(&lock, WEFT__RANK_FD);
-    bool make = idle == 0 && threads < MAX_THREADS;
-    bool none = threads == 0;
-    threads += make;
-    weft__unlock(&lock);
-    if (!make)
-        return 0;
     weft__leave();
     int rc = weft__service_start(THREAD_STACK_BYTES, pool_main, NULL);
     weft__enter();
-    if (rc == 0)
-        return 0;
     weft__lock(&lock, WEFT__RANK_FD);
-    threads--;
+    if (rc == 0) {
+        sure++;
+    } else {
+        total--;
+        starting--;
+    }
+    bool none = sure == 0;
+    wanted -= none;
     weft__unlock(&lock);
     return none ? rc : 0;
+}
+
+/* Announces a job, which must be pushed after that, and sees to it that a thread will take it: an
+ * idle one, one more, or a busy one later. (The last is no answer while there is none for sure:
+ * those that are being made may all be refused.) */
+static int provide_thread(void)
+{
+    weft__lock(&lock, WEFT__RANK_FD);
+    wanted++;
+    bool make = wanted > idle + starting && (total < MAX_THREADS || sure == 0);
+    total += make;
+    starting += make;
+    weft__unlock(&lock);
+    return make ? make_thread() : 0;
 }
 
 struct start {

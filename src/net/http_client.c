@@ -200,24 +200,38 @@ static int read_answer(weft_http_response *r, const struct ask *a)
     return -EBADMSG;
 }
 
-/* Waits whether the body is wanted. 1 yes, 0 no: an answer is there; or an error. */
-static int ask_first(weft_http_response *r, const struct ask *a)
+/* Waits for the next head, but not past the deadline: -ETIME then. */
+static int await_interim(weft_http_response *r, const struct ask *a, int64_t deadline_ns)
 {
-    struct weft__buf *b = &r->in.s.in;
-    if (weft__buf_unread(b) == 0) {
-        ssize_t n = weft__stream_fill(&r->in.s, weft__net_deadline(r->client->continue_ns));
+    if (weft__buf_unread(&r->in.s.in) == 0) {
+        ssize_t n = weft__stream_fill(&r->in.s, deadline_ns);
         if (n == -ETIMEDOUT && weft_ctx_check() == 0)
-            return 1;
+            return -ETIME;
         if (n <= 0)
             return n < 0 ? (int)n : -ECONNRESET;
     }
     int rc = read_any(r, a);
-    if (rc <= 0)
-        return rc < 0 ? rc : -ECONNRESET;
-    if (r->in.head.code >= 200)
-        return 0;
-    weft__message_next(&r->in);
-    return r->in.head.code == 100 ? 1 : ask_first(r, a);
+    return rc == 0 ? -ECONNRESET : rc;
+}
+
+/* Waits whether the body is wanted. 1 yes, 0 no: an answer is there; or an error. */
+static int ask_first(weft_http_response *r, const struct ask *a)
+{
+    int64_t deadline_ns = weft__net_deadline(r->client->continue_ns);
+    for (int i = 0; i < INTERIM_MAX; i++) {
+        int rc = await_interim(r, a, deadline_ns);
+        if (rc < 0)
+            return rc == -ETIME ? 1 : rc;
+        int code = r->in.head.code;
+        if (code >= 200)
+            return 0;
+        if (code == 101)
+            return -EBADMSG; /* nobody asked for another protocol */
+        weft__message_next(&r->in);
+        if (code == 100)
+            return 1;
+    }
+    return -EBADMSG;
 }
 
 static bool is_broken(int rc)

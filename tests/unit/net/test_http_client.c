@@ -543,6 +543,39 @@ NET_TEST(expect_continue)
     weft_http_client_free(c);
 }
 
+#define HINT "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+#define FOUR_HINTS HINT HINT HINT HINT
+
+NET_TEST(strange_answers_before_the_body)
+{
+    static const char *const answers[] = {
+        HINT "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        FOUR_HINTS FOUR_HINTS FOUR_HINTS FOUR_HINTS HINT "HTTP/1.1 100 close\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: close\r\n\r\n",
+        "end",
+    };
+    struct script s;
+    weft_http_response *r;
+    weft_http_client_opts o = {.size = sizeof o, .continue_timeout_ns = 60 * WEFT_SEC};
+    weft_http_client *c = new_client(&o);
+    WEFT_SCOPE(scope);
+    script_start(&s, &scope, answers);
+    weft_http_call call = {.size = sizeof call,
+        .method = "POST",
+        .url = s.url,
+        .body = "body",
+        .body_bytes = 4,
+        .expect_continue = true};
+    CHECK_EQ(weft_http_do(c, &call, &r), 0);
+    CHECK_EQ(weft_http_response_status(r), 417);
+    weft_http_response_close(r);
+    CHECK_EQ(weft_http_do(c, &call, &r), -EBADMSG); /* 17 of them */
+    CHECK_EQ(weft_http_do(c, &call, &r), -EBADMSG);
+    CHECK_EQ(weft_wait(&scope), 0);
+    weft_close(s.ln);
+    weft_http_client_free(c);
+}
+
 struct crowd {
     weft_http_client *client;
     struct server *server;

@@ -44,7 +44,14 @@
  * Single sends go by send(2), batches through a ring of their own (loop_batch.c). Files need a ring
  * of their own (io_uring requests of a thread end with it).
  *
- * Invariant U1: `requests` counts requests whose last completion has not been seen.
+ * U1  `requests` counts requests whose last completion has not been seen.
+ * U2  A completion of an accept holds a descriptor that is nobody else's: it is taken from the
+ *     queue before the ring is closed, whichever thread closes it.
+ * U3  A request that names its fd is submitted before that number can be another's, or does no harm
+ *     to another: an accept takes a stranger's connections, so it is submitted as it is made; a
+ *     poll only looks, and the cancellation is in the queue right behind it.
+ * U4  OUTN is armed only while WRITE is wanted: what the kernel has reported while it was not is
+ *     gone, and whoever wants it anew must be told at once if there is room.
  */
 #include <errno.h>
 #include <poll.h>
@@ -138,6 +145,15 @@ static bool take_cqe(struct state *st, struct io_uring_cqe *ret_cqe)
     return true;
 }
 
+/* Takes what is complete and tells nobody. A connection among it is ours to close. */
+static void drop_completions(struct state *st)
+{
+    struct io_uring_cqe cqe;
+    while (take_cqe(st, &cqe))
+        if (loop_token_kind(cqe.user_data) == ACCEPT && cqe.res >= 0)
+            weft__sys_close(cqe.res);
+}
+
 /* Ends all requests and waits for that, so that files and addresses are free on return. Only the
  * thread that owns the ring can; for another one the kernel does it behind our back, when the ring
  * is closed. */
@@ -148,13 +164,10 @@ static void cancel_all(struct state *st)
         return;
     io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
     io_uring_sqe_set_data64(sqe, TOKEN_OF_KIND(NOTHING));
-    struct io_uring_cqe cqe;
     for (int tries = 0; st->requests > 0 && tries < 1000; tries++) {
         struct __kernel_timespec ts = {.tv_nsec = WEFT_MS};
         weft__uring_submit_and_wait(&st->ring, &ts);
-        while (take_cqe(st, &cqe))
-            if (loop_token_kind(cqe.user_data) == ACCEPT && cqe.res >= 0)
-                weft__sys_close(cqe.res);
+        drop_completions(st);
     }
 }
 
@@ -163,6 +176,7 @@ static void uring_close(weft_loop *loop)
     struct state *st = loop->state;
     if (st->enabled && pthread_equal(loop->owner, pthread_self()))
         cancel_all(st);
+    drop_completions(st); /* U2: to read the queue takes no system call, so any thread may */
     weft__uring_close(&st->ring);
     weft__free(st);
 }
@@ -188,6 +202,8 @@ static void arm(weft_loop *loop, weft_loop_io *io, unsigned kind)
     io_uring_sqe_set_data64(sqe, loop_token(loop, io, kind));
     io->armed |= (uint8_t)kind;
     st->requests++;
+    if (kind == ACCEPT) /* U3 */
+        weft__uring_submit(&st->ring);
 }
 
 static void cancel(struct state *st, uint64_t token)
@@ -291,13 +307,8 @@ static void uring_drop(weft_loop *loop, weft_loop_io *io, bool closing)
 
 static int uring_accept_start(weft_loop *loop, weft_loop_io *io)
 {
-    struct state *st = loop->state;
     io->interest = WEFT_LOOP_READ;
     arm_wanted(loop, io);
-    /* At once: an fd closed and reused within a turn must not give this request a stranger's
-     * socket. */
-    if (st->enabled)
-        weft__uring_submit(&st->ring);
     return 0;
 }
 
@@ -366,8 +377,8 @@ static void on_poll(weft_loop *loop, weft_loop_io *io, const struct io_uring_cqe
     unsigned events = cqe->res < 0 ? WEFT_LOOP_ERR : from_poll(cqe->res);
     if (!(cqe->flags & IORING_CQE_F_MORE)) {
         io->armed &= (uint8_t)~kind;
-        if (cqe->res >= 0 && kind != OUT1)
-            arm(loop, io, kind);
+        if (cqe->res >= 0 && (kind == IN || (kind == OUTN && io->interest & WEFT_LOOP_WRITE)))
+            arm(loop, io, kind); /* U4 */
     }
     weft__loop_deliver(loop, io, events);
     if (kind != OUT1 || loop_token_io(loop, cqe->user_data) != io)

@@ -314,6 +314,90 @@ BOTH(pause_and_resume)
     weft_loop_free(loop);
 }
 
+/* The descriptor that listens there. */
+static int number_of(const char *at)
+{
+    struct sockaddr_in sa;
+    int port = atoi(strrchr(at, ':') + 1), listening = 0;
+    for (int fd = 0; fd < 1024; fd++) {
+        socklen_t len = sizeof sa, int_len = sizeof listening;
+        if (getsockname(fd, (struct sockaddr *)&sa, &len) == 0 && ntohs(sa.sin_port) == port &&
+            getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &int_len) == 0 && listening)
+            return fd;
+    }
+    return -1;
+}
+
+/* A listener that was paused and resumed is closed, and its number is another's: which is not the
+ * loop's, and keeps its connections. */
+BOTH(a_number_used_again_after_a_resume)
+{
+    weft_loop *loop = make_loop(kind);
+    struct server s = {0};
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    char at[128];
+    weft_loop_listener *l = listen_at(loop, "127.0.0.1:0", &s, at);
+    settle(loop);
+    int number = number_of(at);
+    weft_loop_listener_pause(loop, l);
+    weft_loop_listener_resume(loop, l);
+    CHECK_EQ(weft_loop_step(loop, 0), 0);
+    weft_loop_listener_close(loop, l);
+    int other = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    CHECK_EQ(other, number);
+    CHECK_EQ(listen(other, 10), 0);
+    CHECK_EQ(getsockname(other, (struct sockaddr *)&sa, &len), 0);
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_EQ(connect(client, (struct sockaddr *)&sa, len), 0);
+    settle(loop);
+    int conn = accept4(other, NULL, NULL, SOCK_CLOEXEC);
+    CHECK(conn >= 0);
+    close(conn);
+    close(client);
+    close(other);
+    weft_loop_free(loop);
+}
+
+static int open_descriptors(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static void stops_at_the_first(weft_loop *loop, weft_loop_listener *listener, int fd, void *arg)
+{
+    (void)listener;
+    CHECK(fd >= 0);
+    close(fd);
+    *(int *)arg += 1;
+    weft_loop_stop(loop);
+}
+
+/* The loop's thread ends when the kernel has accepted more than it was told of: they are closed
+ * with the loop, by whichever thread. */
+BOTH(accepted_and_never_delivered)
+{
+    enum { DIALS = 20 };
+    int fds[DIALS], before = open_descriptors(), told = 0;
+    weft_loop *loop = make_loop_opts(kind, (weft_loop_opts){.batch = 1});
+    weft_loop_listener *l;
+    char at[128];
+    CHECK_EQ(weft_loop_listen(loop, "127.0.0.1:0", NULL, stops_at_the_first, &told, &l), 0);
+    CHECK(weft_loop_listener_address(l, at, sizeof at) >= 0);
+    for (int i = 0; i < DIALS; i++)
+        CHECK((fds[i] = weft_loop_dial(at, NULL)) >= 0);
+    CHECK_EQ(weft_loop_start(loop), 0);
+    CHECK_EQ(weft_loop_join(loop), 0);
+    CHECK(told >= 1);
+    weft_loop_free(loop);
+    for (int i = 0; i < DIALS; i++)
+        close(fds[i]);
+    CHECK_EQ(open_descriptors(), before);
+}
+
 BOTH(a_socket_that_listens_already)
 {
     weft_loop *loop = make_loop(kind);

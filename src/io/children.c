@@ -8,8 +8,11 @@
  *
  * R1  `ended` goes from false to true once, under the lock, with status; whoever asks the kernel
  *     (weft__exec_reap) does so under it as well, so one of several gets the status, for all.
- * R2  Signals are sent under the lock and while not `ended`: a process that nobody has waited for
- *     keeps its number, and its group's.
+ * R2  No signal meets a stranger that has got the number. A process has its signals by the pidfd;
+ *     so has a group, since Linux 6.9. Before that a group's go by the number, after a look whether
+ *     the process is still to be waited for, which keeps the number: `ended` does not tell, if the
+ *     program ignores SIGCHLD or waits for all children. (Then a moment is left between look and
+ *     kill.) Signals are sent under the lock and while not `ended`.
  * R3  The end is one edge of the pidfd. Whoever leaves the wait, be it with the end or because his
  *     context ended, rouses the others (weft__fd_rouse): they look for themselves.
  * R4  The pidfd lives as long as the record: nobody waits on a number that is another's.
@@ -31,6 +34,10 @@
 #include "io/poller.h"
 #include "io/seam.h"
 #include "sched/sched.h"
+
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP /* Linux 6.9; Debian 12's headers lack it */
+#define PIDFD_SIGNAL_PROCESS_GROUP (1 << 2)
+#endif
 
 static const int64_t default_grace_ns = 5000000000;
 
@@ -93,13 +100,24 @@ static int await(weft_process *p, int64_t deadline_ns, void *caller)
     return ended ? 0 : rc;
 }
 
+static long send_to_group(const weft_process *p, int number)
+{
+    long rc =
+        weft__syscall(SYS_pidfd_send_signal, p->pidfd, number, 0, PIDFD_SIGNAL_PROCESS_GROUP, 0, 0);
+    if (rc != -EINVAL) /* which is the answer to a wrong number, too */
+        return rc;
+    if (!weft__exec_kept(p->pidfd))
+        return -ESRCH;
+    return weft__syscall(SYS_kill, -p->id, number, 0, 0, 0, 0);
+}
+
 static int send_signal(weft_process *p, int number) /* R2 */
 {
     long rc = -ESRCH;
     weft__enter();
     weft__lock(&p->lock, WEFT__RANK_FD);
     if (!p->ended && p->group)
-        rc = weft__syscall(SYS_kill, -p->id, number, 0, 0, 0, 0);
+        rc = send_to_group(p, number);
     else if (!p->ended)
         rc = weft__syscall(SYS_pidfd_send_signal, p->pidfd, number, 0, 0, 0, 0);
     weft__unlock(&p->lock);

@@ -204,6 +204,15 @@ int weft__exec_reap(int pidfd, int *ret_status)
     return 1;
 }
 
+bool weft__exec_kept(int pidfd)
+{
+    long rc;
+    do
+        rc = weft__syscall(SYS_waitid, P_A_PIDFD, pidfd, 0, WEXITED | WNOHANG | WNOWAIT, 0, 0);
+    while (rc == -EINTR);
+    return rc == 0;
+}
+
 int weft__exec(const struct weft__exec *x, pid_t *ret_pid, int *ret_pidfd)
 {
     struct child c = {.x = x};

@@ -27,4 +27,6 @@ int weft__exec(const struct weft__exec *x, pid_t *ret_pid, int *ret_pidfd);
 /** Whether the process of pidfd has ended; then it is waited for, and *ret_status is as waitpid(2)
  * has it. 1, 0, or -ECHILD: it has, and somebody else knows how. */
 int weft__exec_reap(int pidfd, int *ret_status);
+/** Whether the process is there still, or ended and not waited for: its number is nobody else's. */
+bool weft__exec_kept(int pidfd);
 #endif

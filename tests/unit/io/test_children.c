@@ -629,6 +629,66 @@ TEST(a_group_is_killed_as_one)
     run_both(kills_a_group);
 }
 
+/* A process with this number, which must be free, in a group of its own. */
+static pid_t stranger_with_number(pid_t number)
+{
+    struct {
+        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+            set_tid_size, cgroup;
+    } args = {.set_tid = (uint64_t)(uintptr_t)&number, .set_tid_size = 1};
+    long rc = syscall(SYS_clone3, &args, sizeof args);
+    if (rc == 0)
+        for (;;)
+            pause();
+    if (rc < 0 && (errno == EPERM || errno == ENOSYS || errno == EINVAL || errno == EEXIST))
+        test_skip("no process can be given a number here: %s", strerror(errno));
+    CHECK_EQ(rc, number);
+    CHECK_EQ(setpgid(number, number), 0);
+    return number;
+}
+
+/* The program ignores SIGCHLD, so the number of a child that has ended is free at once. */
+static void group_of_a_stranger(void)
+{
+    siginfo_t si;
+    const char *const argv[] = {"true", NULL};
+    weft_process *p = NULL;
+    signal(SIGCHLD, SIG_IGN);
+    CHECK_EQ(weft_process_start(argv, OPTS(.group = true), &p), 0);
+    CHECK_EQ(
+        waitid(P_PID, (id_t)weft_process_id(p), &si, WEXITED), -1); /* all the same: it waits */
+    CHECK_EQ(errno, ECHILD);
+    pid_t stranger = stranger_with_number(weft_process_id(p));
+    CHECK_EQ(weft_process_kill(p, SIGKILL), -ESRCH);
+    weft_process_free(p);
+    CHECK_EQ(kill(stranger, 0), 0);
+    CHECK_EQ(waitid(P_PID, (id_t)stranger, &si, WEXITED | WNOHANG | __WALL), 0);
+    CHECK_EQ(kill(stranger, SIGKILL), 0);
+}
+
+TEST(a_group_is_not_that_of_a_stranger)
+{
+    group_of_a_stranger();
+}
+
+TEST(a_group_is_not_that_of_a_stranger_before_linux_6_9)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_send_signal, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[3])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {.len = sizeof code / sizeof *code, .filter = code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+        test_skip("the kernel has no seccomp filters");
+    run_both(kills_a_group);
+    group_of_a_stranger();
+}
+
 /* ---- what it costs ---- */
 
 enum { PAGES = 16384, PAGE = 4096 };

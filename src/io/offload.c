@@ -21,14 +21,13 @@ static int idle;     /* threads asleep in take_job */
 static int wanted;   /* jobs announced and not yet taken (O3) */
 static _Atomic uint32_t signal_word; /* bumped at each push; pool threads sleep on it */
 
-void weft__job_done(struct weft__job *j)
+bool weft__job_done(struct weft__job *j)
 {
     weft__tsan_release(j);
     weft__lock(&j->lock, WEFT__RANK_FD);
     if (j->state == WEFT__JOB_ABANDONED) {
         weft__unlock(&j->lock);
-        j->drop(j);
-        return;
+        return false;
     }
     j->state = WEFT__JOB_DONE;
     struct weft__fiber *f = j->fiber;
@@ -38,6 +37,7 @@ void weft__job_done(struct weft__job *j)
     weft__unlock(&j->lock); /* an interrupted fiber may now return: j is not touched any more */
     if (won)
         weft__ready_tail(f);
+    return true;
 }
 
 /* Waits for a job. NULL: ten seconds without one, and none is announced (O3); this thread counts no
@@ -84,8 +84,10 @@ static void *pool_main(void *arg)
         weft__tsan_acquire(j);
         j->run(j);
         weft__enter();
-        weft__job_done(j);
+        bool answered = weft__job_done(j);
         weft__leave();
+        if (!answered)
+            j->drop(j); /* outside: it frees (A1 of base/alloc.h) */
     }
     weft__service_thread(-1);
     return NULL;

@@ -34,8 +34,9 @@ struct weft__job {
     struct weft__lock lock;
     enum weft__job_state state;
     struct weft__fiber *fiber;
-    void (*run)(struct weft__job *j);  /* on a pool thread */
-    void (*drop)(struct weft__job *j); /* frees an abandoned job; NULL: not abandonable (O2) */
+    void (*run)(struct weft__job *j); /* on a pool thread */
+    /* frees an abandoned job, on a pool thread outside the runtime; NULL: not abandonable (O2) */
+    void (*drop)(struct weft__job *j);
     /* for dumps: what it does ("read"), to what: a name, or a descriptor where that is NULL */
     const char *verb, *name;
     int fd;
@@ -51,6 +52,7 @@ int weft__offload(struct weft__job *j, enum weft__reason reason, void *caller);
  *  that may not be abandoned. */
 int weft__job_wait(struct weft__job *j, enum weft__reason reason, void *caller,
     void (*start)(struct weft__job *), void (*cancel)(struct weft__job *));
-/** The answering half: the job is done. Any thread, inside weft__enter/leave. */
-void weft__job_done(struct weft__job *j);
+/** The answering half: the job is done. False: it was abandoned, and whoever ran it calls drop, but
+ *  outside the runtime. Any thread, inside weft__enter/leave. */
+bool weft__job_done(struct weft__job *j);
 #endif

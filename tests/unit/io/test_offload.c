@@ -154,3 +154,47 @@ TEST(two_jobs_do_not_count_on_one_idle_thread)
 {
     run(two_ends);
 }
+
+/* ---- an abandoned job ---- */
+
+static _Atomic uint32_t may_end, dropped; /* dropped: 1 outside the runtime, 2 inside */
+
+static void runs_long(struct weft__job *j)
+{
+    (void)j;
+    await(&may_end, 1);
+}
+
+static void drops(struct weft__job *j)
+{
+    free(j);
+    at_add(&dropped, 1 + at_load(&weft__tls_thread->in_rt));
+    weft__futex_wake(&dropped, INT32_MAX);
+}
+
+static int abandons(void *arg)
+{
+    struct weft__job *j = calloc(1, sizeof *j);
+    (void)arg;
+    CHECK(j != NULL);
+    j->run = runs_long;
+    j->drop = drops;
+    {
+        WEFT_TIMEOUT(t, WEFT_MS);
+        weft__enter();
+        int rc = weft__offload(j, WEFT__WAIT_RESOLVE, NULL);
+        weft__leave();
+        CHECK_EQ(rc, -ETIMEDOUT);
+    }
+    bump(&may_end);
+    weft_blocking_begin();
+    await(&dropped, 1);
+    weft_blocking_end();
+    CHECK_EQ(at_load(&dropped), 1);
+    return 0;
+}
+
+TEST(an_abandoned_job_is_freed_outside_the_runtime)
+{
+    run(abandons);
+}

@@ -76,7 +76,7 @@ WEFT_API WEFT_MUST_CHECK int weft_listen_opt(
  *
  * Returns the connection's descriptor, owned by the caller; TCP connections have TCP_NODELAY set.
  *   -EBADF closed by weft_close; -EMFILE / -ENFILE out of descriptors (the connection stays queued:
- *   wait, then try again);
+ *   wait, then try again); -EINVAL, -EOPNOTSUPP not a listening socket;
  *   -ECANCELED / -ETIMEDOUT the context ended.  A connection that died in the queue is skipped.
  * Blocks:    parks the fiber until one comes. Cancellation point.
  * Callable:  any fiber, several at once on one socket; a plain thread too.
@@ -152,7 +152,10 @@ WEFT_API ssize_t weft_readv(int fd, const struct iovec *iov, int count);
  * Returns how many were written, at least 1 unless bytes is 0.
  *   -EPIPE the peer reads no more (no signal); -EBADF closed; -ECANCELED / -ETIMEDOUT the context
  *   ended and nothing was written.
- * Blocks:    parks the fiber. Cancellation point.
+ * Blocks:    parks the fiber. Cancellation point. But a pipe or terminal in blocking mode takes all
+ *            of it in one call: more than there is room for blocks the thread (its worker goes on
+ *            elsewhere) until the reader has made room, and no cancellation ends that. Set
+ *            O_NONBLOCK, as the pipes of weft/process.h have it.
  * Callable:  any fiber; a plain thread too.
  * Cost:      one system call, two where it has to wait.
  * Since 0.1. See weft_write_all.

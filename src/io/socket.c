@@ -24,6 +24,7 @@
 #include "io/poller.h"
 #include "io/quiet.h"
 #include "io/resolve.h"
+#include "io/seam.h"
 #include "sched/sched.h"
 
 enum { DEFAULT_BACKLOG = 4096, MAX_ATTEMPTS = 8 };
@@ -263,11 +264,35 @@ int weft_listen(const char *network, const char *address)
     return weft_listen_opt(network, address, NULL);
 }
 
-/* The connection died in the queue: accept(2) says so, and the next one is wanted. */
-static bool died_in_queue(long rc)
+static bool listens(int fd)
 {
-    return rc == -ECONNABORTED || rc == -EPROTO || rc == -ENETDOWN || rc == -ENOPROTOOPT ||
-           rc == -EHOSTDOWN || rc == -ENONET || rc == -EHOSTUNREACH || rc == -ENETUNREACH;
+    int yes = 0;
+    socklen_t len = sizeof yes;
+    weft__sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len);
+    return yes;
+}
+
+/* The connection died in the queue: accept(2) says so, and the next one is wanted. EOPNOTSUPP is
+ * also what a socket says that never accepts. EPERM, which accept(2) has too, is told: a filter of
+ * system calls says it, each time, and takes nothing from the queue. */
+static bool died_in_queue(int fd, long rc)
+{
+    switch (-rc) {
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ETIMEDOUT: /* the connection's: the context's end is told by weft__cancelled */
+        return true;
+    case EOPNOTSUPP:
+        return listens(fd);
+    default:
+        return false;
+    }
 }
 
 int weft_accept(int fd)
@@ -279,7 +304,7 @@ int weft_accept(int fd)
         rc = weft__syscall(SYS_accept4, fd, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC, 0, 0);
         if (rc == -EAGAIN)
             rc = weft__fd_wait(fd, WEFT__READ, caller);
-        else if (rc == -EINTR || died_in_queue(rc))
+        else if (rc == -EINTR || died_in_queue(fd, rc))
             rc = weft__cancelled(f);
         else
             break;
@@ -300,8 +325,16 @@ struct dial {
     const struct weft__addrs *a;
     unsigned started, open_count;
     struct weft__fd_wait open[MAX_ATTEMPTS];
-    int error; /* of the last attempt that failed */
+    int64_t due_ns; /* when the next attempt starts; 0: at once, as the last one failed */
+    int error;      /* of the last attempt that failed */
 };
+
+static int attempt_failed(struct dial *d, int error)
+{
+    d->error = error;
+    d->due_ns = 0;
+    return -1;
+}
 
 static void attempt_forget(struct dial *d, unsigned i, bool close)
 {
@@ -315,19 +348,17 @@ static int attempt_start(struct dial *d)
 {
     const struct weft__addr *a = &d->a->addr[d->started++];
     int fd = new_socket(a, d->a->type);
-    if (fd < 0) {
-        d->error = fd;
-        return -1;
-    }
+    if (fd < 0)
+        return attempt_failed(d, fd);
     long rc = weft__syscall(SYS_connect, fd, (long)&a->sa, (long)a->len, 0, 0, 0);
     if (rc == 0)
         return fd;
     if (rc != -EINPROGRESS) { /* EAGAIN of a unix socket: the peer's queue is full */
-        d->error = (int)rc;
         weft__fd_close(fd);
-        return -1;
+        return attempt_failed(d, (int)rc);
     }
     d->open[d->open_count++] = (struct weft__fd_wait){fd, WEFT__WRITE};
+    d->due_ns = weft__clock_ns() + attempt_delay_ns;
     return -1;
 }
 
@@ -341,9 +372,8 @@ static int attempt_check(struct dial *d, unsigned i)
     socklen_t peer_len = sizeof peer;
     weft__syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, (long)&err, (long)&len, 0);
     if (err) {
-        d->error = -err;
         attempt_forget(d, i, true);
-        return -1;
+        return attempt_failed(d, -err);
     }
     if (weft__syscall(SYS_getpeername, fd, (long)&peer, (long)&peer_len, 0, 0, 0) < 0)
         return -1; /* a spurious wake-up */
@@ -358,18 +388,15 @@ static int dial_race(struct dial *d, void *caller)
         bool more = d->started < d->a->count && d->started < MAX_ATTEMPTS;
         if (d->open_count == 0 && !more)
             return d->error;
-        if (d->open_count == 0) {
+        if (more && (d->open_count == 0 || weft__clock_ns() >= d->due_ns)) {
             fd = attempt_start(d);
             continue;
         }
-        int64_t deadline = more ? weft__clock_ns() + attempt_delay_ns : -1;
-        int rc = weft__fd_wait_any(d->open, d->open_count, deadline, caller);
-        if (rc == -ETIME)
-            fd = attempt_start(d);
-        else if (rc < 0)
-            return rc;
-        else
+        int rc = weft__fd_wait_any(d->open, d->open_count, more ? d->due_ns : -1, caller);
+        if (rc >= 0)
             fd = attempt_check(d, (unsigned)rc);
+        else if (rc != -ETIME)
+            return rc;
     }
     return fd;
 }

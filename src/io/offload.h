@@ -12,9 +12,9 @@
  * O1  state changes only under job.lock, so an interrupted fiber and the pool thread agree on who
  *     disposes of the job, and no late claim can hit the fiber's next wait.
  * O2  A job whose buffers are the caller's is not abandonable: its fiber waits until it is done.
- * O3  A job is announced (counted in `wanted`) before its fiber parks, and counted till a thread has
- *     taken it. An idle thread is good for one announced job: whoever announces makes a thread if
- *     there are more jobs than threads to come for them. And none ends while a job is announced:
+ * O3  A job is announced (counted in `wanted`) before its fiber parks, and counted till a thread
+ *     has taken it. An idle thread is good for one announced job: whoever announces makes a thread
+ *     if there are more jobs than threads to come for them. And none ends while a job is announced:
  *     between the look at the pool and the push it would leave a job that nobody takes.
  * Threads are made on demand (16 at most: past that, and where the machine gives no more, a job
  * waits until one is free) and end after ten idle seconds.

@@ -4,7 +4,8 @@
  * it.
  *
  * offload.c is built into this program with four of its calls led here: the idle thread's sleep,
- * its end, its look for a job, and the step just before a job is pushed. So a thread sleeps as long as a case wants.
+ * its end, its look for a job, and the step just before a job is pushed. So a thread sleeps as long
+ * as a case wants.
  */
 #include <weft/fiber.h>
 #include <weft/file.h>

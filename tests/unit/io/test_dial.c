@@ -22,7 +22,7 @@
 enum { HANGS = 1, REFUSED_AT_ONCE, REFUSED_LATER };
 
 static struct weft__addrs addresses;
-static int refused_fd = -1;
+static int refused_fd = -1, hanging_fd = -1;
 static int time_ups, waits;
 static int64_t deadlines[8];
 static long accept_errors[8]; /* told one by one, then 0: the kernel's own answers */
@@ -32,6 +32,7 @@ static long connect_to(int fd, const struct sockaddr *sa, long len)
 {
     switch (ntohs(((const struct sockaddr_in *)(const void *)sa)->sin_port)) {
     case HANGS:
+        hanging_fd = fd;
         return -EINPROGRESS;
     case REFUSED_AT_ONCE:
         return -ECONNREFUSED;
@@ -66,6 +67,7 @@ static int wait_any(const struct weft__fd_wait *w, unsigned n, int64_t deadline_
     for (unsigned i = 0; i < n; i++)
         if (w[i].fd == refused_fd)
             return (int)i;
+    CHECK(n > 1 || deadline_ns >= 0 || w[0].fd != hanging_fd); /* that would be for ever */
     int rc = weft__fd_wait_any(w, n, deadline_ns, caller);
     time_ups += rc == -ETIME;
     return rc;

@@ -203,27 +203,28 @@ void weft__fd_unwatch(int fd)
 
 /* ---- waking ---- */
 
-static void wake_waiter(struct waiter *w, int result)
+/* False: another had claimed the fiber, and what it is told here it does not get. */
+static bool wake_waiter(struct waiter *w, int result)
 {
     struct weft__fiber *f = w->set->fiber;
     weft__list_remove(&w->link);
     if (!weft__claim(f))
-        return;
+        return false;
     f->wake_result = result;
     f->wake_arg = w;
     weft__ready_tail(f);
+    return true;
 }
 
+/* How many got it. */
 static int wake_dir_locked(struct weft__fd *r, enum weft__dir d, int result)
 {
     int n = 0;
     struct weft__node *node;
     if (!weft__node_linked(&r->waiters[d]))
         return 0;
-    while ((node = weft__list_first(&r->waiters[d]))) {
-        wake_waiter(weft__entry(node, struct waiter, link), result);
-        n++;
-    }
+    while ((node = weft__list_first(&r->waiters[d])))
+        n += wake_waiter(weft__entry(node, struct waiter, link), result);
     return n;
 }
 

@@ -29,6 +29,9 @@
  *     then (not a deadlock). The context is ended without the record's lock, by a reference taken
  *     under it.
  *
+ * E6  An edge is spent only on a fiber that it claimed; one that found all its waiters claimed by
+ *     others (a timer, a context, another descriptor of a wait for several) is latched.
+ *
  * Plain threads park in a futex like fibers while a runtime runs; without one they wait in poll(2).
  * Concurrency: all functions from any fiber or thread, inside weft__enter/weft__leave.
  */

@@ -288,10 +288,39 @@ static int waits_for_fd(void *arg)
     return 3;
 }
 
+static void *raiser_once(void *arg)
+{
+    (void)arg;
+    simrt_fd_raise(fd, EPOLLIN);
+    return NULL;
+}
+
+/* The edge comes before, at, or after the deadline: if the first wait does not get it, the second
+ * does. */
+static int waits_again(void *arg)
+{
+    struct weft__fd_wait w;
+    (void)arg;
+    fd = simrt_fd();
+    w = (struct weft__fd_wait){fd, WEFT__READ};
+    unsigned long t = simrt_thread("raiser", raiser_once, NULL);
+    weft__enter();
+    int rc = weft__fd_wait_any(&w, 1, weft__clock_ns() + 30000, NULL);
+    SIMRT_CHECK(rc == 0 || rc == -ETIME);
+    if (rc == -ETIME)
+        SIMRT_CHECK(weft__fd_wait(fd, WEFT__READ, NULL) == 0);
+    SIMRT_CHECK(weft__fd_close(fd) == 0);
+    weft__leave();
+    simrt_join(t);
+    return 3;
+}
+
 TEST(events_wake_fibers)
 {
     struct program p = {waits_for_fd, NULL, 2, 3, NULL};
     explore(&p, "fd", 200);
+    p.app = waits_again;
+    explore(&p, "fd_again", 300);
 }
 
 /* ---- a busy worker takes by the way the wake that is meant for who sleeps in the poller ----

@@ -33,6 +33,8 @@ MUTANTS = [
      "test_simrt", "a_blocked_thread_loses_its_worker", 3000),
     ("a_wake_taken_in_passing_is_kept", "src/io/poller.c", "if (woken)\n        pass_on_wake();", "(void)woken;\n    (void)pass_on_wake;",
      "test_simrt", "a_wake_taken_in_passing_is_passed_on", 2000),
+    ("an_edge_is_spent_on_a_waiter_claimed_by_another", "src/io/poller.c", "n += wake_waiter(", "n++, (void)wake_waiter(",
+     "test_simrt", "events_wake_fibers", 3000),
     ("a_thief_takes_without_comparing", "src/sched/runq.c",
      "if (at_cas(&victim->head, &head, head + n))", "if (at_store(&victim->head, head + n), true)",
      "test_simrt_small", "the_ring_loses_and_doubles_nothing", 300),

@@ -18,6 +18,7 @@
 
 #include "dump_text.h"
 #include "io/poller.h"
+#include "net/netio.h"
 #include "sched/sched.h"
 
 static void run_one_worker(int (*app)(void *), void *arg)
@@ -47,8 +48,11 @@ static int wait_for_any(const struct weft__fd_wait *w, unsigned n)
 static int waits_for_both(void *arg)
 {
     const int *fds = arg;
-    struct weft__fd_wait w[2] = {{fds[0], WEFT__READ}, {fds[2], WEFT__READ}};
     WEFT_TIMEOUT(limit, 20 * WEFT_SEC);
+    weft__enter();
+    struct weft__fd_wait w[2] = {
+        weft__fd_now(fds[0], WEFT__READ), weft__fd_now(fds[2], WEFT__READ)};
+    weft__leave();
     int first = wait_for_any(w, 2);
     CHECK_MSG(first == 0 || first == 1, "the wait for both: %d", first);
     CHECK_EQ(wait_for_any(&w[1 - first], 1), 0);
@@ -75,4 +79,102 @@ static int both_app(void *arg)
 TEST(two_edges_for_one_wait_are_two)
 {
     run_one_worker(both_app, NULL);
+}
+
+/* ---- a fiber that was woken, and has not run when its descriptor is closed ---- */
+
+static int reads(void *arg)
+{
+    char c;
+    return (int)weft_read(*(const int *)arg, &c, 1);
+}
+
+/* As a server's connection does it: it waits before it asks. */
+static int fills(void *arg)
+{
+    struct weft__stream s = {.fd = *(const int *)arg, .emptied = true};
+    CHECK_EQ(weft__buf_init(&s.in, 16), 0);
+    ssize_t n = weft__stream_fill(&s, -1);
+    weft__buf_fini(&s.in);
+    return (int)n;
+}
+
+static int waits_readable(void *arg)
+{
+    return weft_wait_fd(*(const int *)arg, 0);
+}
+
+static int accepts(void *arg)
+{
+    return weft_accept(*(const int *)arg);
+}
+
+static void rouse(int fd)
+{
+    weft__enter();
+    weft__fd_rouse(fd, WEFT__READ);
+    weft__leave();
+}
+
+/* Makes s.fn runnable and closes what it waits for, in one step. */
+static void wake_and_close(weft_scope *s, int (*fn)(void *), int fd)
+{
+    CHECK_EQ(weft_go_copy(s, fn, fd), 0);
+    dump_until("[IO read for ", 1);
+    rouse(fd);
+    CHECK_EQ(weft_close(fd), 0);
+}
+
+static int (*const readers[])(void *) = {reads, fills, waits_readable};
+
+static int stranger_app(void *arg)
+{
+    char c;
+    (void)arg;
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
+        int mine[2], others[2];
+        WEFT_SCOPE(s, .errors = WEFT_COLLECT);
+        pair(mine);
+        wake_and_close(&s, readers[i], mine[0]);
+        pair(others);
+        CHECK_EQ(others[0], mine[0]);
+        CHECK_EQ(write(others[1], "x", 1), 1);
+        CHECK_EQ(weft_wait(&s), -EBADF);
+        CHECK_EQ(weft_read(others[0], &c, 1), 1); /* unread so far, and the number is good */
+        CHECK_EQ(weft_close(mine[1]), 0);
+        CHECK_EQ(weft_close(others[0]), 0);
+        CHECK_EQ(weft_close(others[1]), 0);
+    }
+    return 0;
+}
+
+TEST(a_woken_reader_takes_nothing_from_a_stranger)
+{
+    run_one_worker(stranger_app, NULL);
+}
+
+static int listener_app(void *arg)
+{
+    char address[128];
+    (void)arg;
+    int mine = weft_listen("tcp", "127.0.0.1:0");
+    WEFT_SCOPE(s, .errors = WEFT_COLLECT);
+    wake_and_close(&s, accepts, mine);
+    int other = weft_listen("tcp", "127.0.0.1:0");
+    CHECK_EQ(other, mine);
+    CHECK(weft_local_addr(other, address, sizeof address) > 0);
+    int client = weft_dial("tcp", address);
+    CHECK(client >= 0);
+    CHECK_EQ(weft_wait(&s), -EBADF);
+    int conn = weft_accept(other);
+    CHECK_MSG(conn >= 0, "accept: %d", conn);
+    weft_close(conn);
+    weft_close(client);
+    weft_close(other);
+    return 0;
+}
+
+TEST(a_woken_accept_takes_nothing_from_a_stranger)
+{
+    run_one_worker(listener_app, NULL);
 }

@@ -250,7 +250,7 @@ WEFT_API int weft_close(int fd);
  *
  * Returns 0 (spurious returns are possible: use non-blocking calls and wait again); -EBADF; -EPERM
  * a regular file; -ECANCELED / -ETIMEDOUT.
- * Blocks:    parks the fiber. Cancellation point.
+ * Blocks:    parks the fiber until it is ready, not at all if it is. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_read.
  */

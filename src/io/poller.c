@@ -515,6 +515,26 @@ int weft__fd_wait(const struct weft__fd_wait *w, void *caller)
     return rc < 0 ? rc : 0;
 }
 
+/* Asked after it was registered (so that one epoll does not take is told as such) and before the
+ * wait: what comes between is latched. */
+int weft__fd_wait_level(const struct weft__fd_wait *w, void *caller)
+{
+    struct weft__fd *r = weft__fd_get(w->fd);
+    int rc = r ? weft__cancelled(weft__self()) : weft__fd_lack(w->fd);
+    if (rc == 0 && weft__sched_running()) {
+        weft__lock(&r->lock, WEFT__RANK_FD);
+        rc = r->closing ? 0 : register_locked(w->fd, r);
+        weft__unlock(&r->lock);
+    }
+    if (rc < 0)
+        return rc;
+    struct pollfd p = {.fd = w->fd, .events = w->dir == WEFT__READ ? POLLIN : POLLOUT};
+    struct timespec none = {0};
+    if (weft__syscall(SYS_ppoll, (long)&p, 1, (long)&none, 0, 0, 0) > 0)
+        return p.revents & POLLNVAL ? -EBADF : 0;
+    return weft__fd_wait(w, caller);
+}
+
 /* ---- the life of a number ---- */
 
 /* The next generation, of which nothing is known; nobody waits for it. */

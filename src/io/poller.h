@@ -106,6 +106,9 @@ static inline struct weft__fd_wait weft__fd_now_of(
  *  does not take it. */
 int weft__fd_wait_any(const struct weft__fd_wait *w, unsigned n, int64_t deadline_ns, void *caller);
 int weft__fd_wait(const struct weft__fd_wait *w, void *caller);
+/** The same for who has not just been told EAGAIN: 0 at once while it is ready. What is left from
+ *  before makes no edge, so the descriptor is asked before the wait. */
+int weft__fd_wait_level(const struct weft__fd_wait *w, void *caller);
 /** Wakes all who wait, and the next one to come: for what has one edge only and several who want it
  *  (a process's end), by whoever got that edge. */
 void weft__fd_rouse(int fd, enum weft__dir dir);

@@ -413,7 +413,7 @@ int weft_wait_fd(int fd, int writable)
 {
     weft__enter();
     struct weft__fd_wait wait = weft__fd_now(fd, writable ? WEFT__WRITE : WEFT__READ);
-    int rc = weft__fd_wait(&wait, __builtin_return_address(0));
+    int rc = weft__fd_wait_level(&wait, __builtin_return_address(0));
     weft__leave();
     return rc;
 }

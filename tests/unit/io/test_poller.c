@@ -7,12 +7,14 @@
  * must not matter.
  */
 #include <weft/fiber.h>
+#include <weft/file.h>
 #include <weft/net.h>
 #include <weft/run.h>
 #include <weft/scope.h>
 #include <weft/sugar.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -177,4 +179,55 @@ static int listener_app(void *arg)
 TEST(a_woken_accept_takes_nothing_from_a_stranger)
 {
     run_one_worker(listener_app, NULL);
+}
+
+/* ---- weft_wait_fd ---- */
+
+static int leftover_app(void *arg)
+{
+    char buf[8];
+    int fds[2];
+    (void)arg;
+    pair(fds);
+    WEFT_TIMEOUT(limit, 20 * WEFT_SEC);
+    CHECK_EQ(write(fds[1], "12345678", 8), 8);
+    CHECK_EQ(weft_wait_fd(fds[0], 0), 0);
+    CHECK_EQ(read(fds[0], buf, 4), 4);
+    CHECK_EQ(weft_wait_fd(fds[0], 0), 0); /* the rest makes no event of its own */
+    CHECK_EQ(read(fds[0], buf, 8), 4);
+    CHECK_EQ(weft_wait_fd(fds[0], 1), 0);
+    CHECK_EQ(weft_wait_fd(fds[0], 1), 0); /* nor does room that is still there */
+    CHECK_EQ(weft_close(fds[1]), 0);
+    CHECK_EQ(weft_wait_fd(fds[0], 0), 0);
+    CHECK_EQ(read(fds[0], buf, 4), 0);
+    CHECK_EQ(weft_wait_fd(fds[0], 0), 0);
+    return weft_close(fds[0]);
+}
+
+TEST(what_is_left_unread_ends_a_wait)
+{
+    run_one_worker(leftover_app, NULL);
+}
+
+static int refusals_app(void *arg)
+{
+    int fds[2], file = weft_open("/proc/self/exe", O_RDONLY, 0);
+    (void)arg;
+    pair(fds);
+    CHECK(file >= 0);
+    CHECK_EQ(weft_wait_fd(file, 0), -EPERM);
+    CHECK_EQ(weft_wait_fd(file, 0), -EPERM);
+    CHECK_EQ(weft_close(file), 0);
+    CHECK_EQ(weft_wait_fd(file, 0), -EBADF);
+    CHECK_EQ(weft_wait_fd(-1, 0), -EBADF);
+    WEFT_TIMEOUT(none, 0);
+    CHECK_EQ(weft_wait_fd(fds[0], 1), -ETIMEDOUT); /* though there is room */
+    CHECK_EQ(weft_close(fds[0]), 0);
+    CHECK_EQ(weft_close(fds[1]), 0);
+    return 0;
+}
+
+TEST(what_cannot_be_waited_for_is_told)
+{
+    run_one_worker(refusals_app, NULL);
 }

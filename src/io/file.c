@@ -17,6 +17,7 @@
 
 #include "base/futex.h"
 #include "io/file_io.h"
+#include "io/poller.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool use_uring;
@@ -133,7 +134,13 @@ int weft_open(const char *path, int flags, mode_t mode)
 {
     struct weft__file_req r = {
         .op = WEFT__FILE_OPEN, .path = path, .flags = flags | O_CLOEXEC, .mode = mode};
-    return (int)file_op(&r, __builtin_return_address(0));
+    int fd = (int)file_op(&r, __builtin_return_address(0));
+    if (fd >= 0) {
+        weft__enter();
+        weft__fd_new(fd);
+        weft__leave();
+    }
+    return fd;
 }
 
 ssize_t weft_pread(int fd, void *buf, size_t bytes, off_t offset)

@@ -601,3 +601,15 @@ int weft__fd_close(int fd)
     closed(r, generation);
     return rc;
 }
+
+int weft__fd_close_outside(int fd)
+{
+    if (fd < 0 || fd >= PER_CHUNK * CHUNKS || !at_load(&table[fd / PER_CHUNK]))
+        return weft__sys_close(fd);
+    if (weft__attach_try() < 0) /* no memory for the thread's record */
+        return weft__sys_close(fd);
+    weft__enter();
+    int rc = weft__fd_close(fd);
+    weft__leave();
+    return rc;
+}

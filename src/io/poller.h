@@ -128,4 +128,7 @@ void weft__fd_unwatch(int fd);
 
 /** Closes: waiters get -EBADF, a watch is forgotten. */
 int weft__fd_close(int fd);
+/** The same, for who is outside weft__enter, and whose descriptors may be such as no fiber has ever
+ *  waited for: where no record is near, none is made, of it or of the thread. */
+int weft__fd_close_outside(int fd);
 #endif

@@ -8,6 +8,7 @@
  */
 #include <weft/fiber.h>
 #include <weft/file.h>
+#include <weft/loop.h>
 #include <weft/net.h>
 #include <weft/run.h>
 #include <weft/scope.h>
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "dump_text.h"
@@ -230,4 +232,99 @@ static int refusals_app(void *arg)
 TEST(what_cannot_be_waited_for_is_told)
 {
     run_one_worker(refusals_app, NULL);
+}
+
+/* ---- a number that goes from fibers to a loop, and comes back as something else ---- */
+
+/* A socket that fibers have waited for: its record says so, and that it is registered. */
+static int connection(int *ret_peer)
+{
+    char c;
+    int fds[2];
+    pair(fds);
+    WEFT_TIMEOUT(at_once, WEFT_MS);
+    CHECK_EQ(weft_read(fds[0], &c, 1), -ETIMEDOUT);
+    *ret_peer = fds[1];
+    return fds[0];
+}
+
+static void no_events(weft_loop *loop, weft_loop_io *io, unsigned events)
+{
+    (void)loop;
+    (void)io;
+    (void)events;
+}
+
+static void close_by_loop(int fd)
+{
+    weft_loop *loop = NULL;
+    weft_loop_io io = {0};
+    weft_loop_opts o = {.size = sizeof o, .kind = WEFT_LOOP_EPOLL};
+    CHECK_EQ(weft_loop_new(&o, &loop), 0);
+    CHECK_EQ(weft_loop_io_add(loop, &io, fd, WEFT_LOOP_READ, no_events), 0);
+    weft_loop_io_close(loop, &io);
+    weft_loop_free(loop);
+}
+
+static int reads_text(void *arg)
+{
+    char buf[8];
+    ssize_t n = weft_read(*(const int *)arg, buf, sizeof buf);
+    return n == 4 && memcmp(buf, "text", 4) == 0 ? 0 : n < 0 ? (int)n : -EIO;
+}
+
+static int numbers_app(void *arg)
+{
+    char buf[4];
+    int peer, p[2];
+    (void)arg;
+    CHECK_EQ(weft_unlink("/nonexistent/x"), -ENOENT); /* the file thread has its descriptors */
+    int fd = connection(&peer);
+    close_by_loop(fd);
+    int file = weft_open("/proc/self/exe", O_RDONLY, 0);
+    CHECK_EQ(file, fd);
+    CHECK_EQ(weft_read(file, buf, 4), 4);
+    CHECK(memcmp(buf, "\177ELF", 4) == 0);
+    CHECK_EQ(weft_close(file), 0);
+    CHECK_EQ(weft_close(peer), 0);
+
+    fd = connection(&peer);
+    close_by_loop(fd);
+    CHECK_EQ(pipe2(p, O_NONBLOCK | O_CLOEXEC), 0);
+    CHECK_EQ(p[0], fd);
+    WEFT_SCOPE(s);
+    WEFT_TIMEOUT(limit, 20 * WEFT_SEC);
+    CHECK_EQ(weft_go(&s, reads_text, &p[0]), 0);
+    dump_until("[IO read for ", 1);
+    CHECK_EQ(write(p[1], "text", 4), 4);
+    CHECK_EQ(weft_wait(&s), 0);
+    CHECK_EQ(weft_close(p[0]), 0);
+    CHECK_EQ(weft_close(p[1]), 0);
+    return weft_close(peer);
+}
+
+TEST(a_number_is_new_after_a_loop_closed_it)
+{
+    run_one_worker(numbers_app, NULL);
+}
+
+/* Closed behind the library's back; the documentation forbids it, but files notice. */
+static int behind_app(void *arg)
+{
+    char buf[4];
+    int peer;
+    (void)arg;
+    CHECK_EQ(weft_unlink("/nonexistent/x"), -ENOENT);
+    int fd = connection(&peer);
+    CHECK_EQ(close(fd), 0);
+    int file = weft_open("/proc/self/exe", O_RDONLY, 0);
+    CHECK_EQ(file, fd);
+    CHECK_EQ(weft_read(file, buf, 4), 4);
+    CHECK_EQ(weft_close(file), 0);
+    return weft_close(peer);
+}
+
+TEST(a_file_is_new_whatever_its_number_was)
+{
+    run_one_worker(behind_app, NULL);
 }

@@ -19,7 +19,7 @@
  * E2  An event carries fd and generation; a record whose generation moved on ignores it: a reused
  *     number is never woken by its predecessor's events.
  * E3  A wait is for one generation, that of the moment before the call was first tried
- *     (weft__fd_now). weft__fd_close moves the generation on and wakes all waiters with -EBADF, then
+ *     (weft__fd_now). weft__fd_close moves the generation on, wakes all waiters with -EBADF, and
  *     closes. Who comes late to the list, or was woken by an event and has not run yet, gets -EBADF
  *     as well: he neither waits on a dead descriptor, nor tries again on the number's next owner.
  *     (Who is just in the system call may meet that owner, as with close(2).)

@@ -133,8 +133,8 @@ static int writes_fifo(void *arg)
     return weft_close(fd);
 }
 
-/* As long as nobody reads, the open waits in the kernel until its context ends: while the request is
- * on its way there, or when it has begun. */
+/* As long as nobody reads, the open waits in the kernel until its context ends: while the request
+ * is on its way there, or when it has begun. */
 static int fifo_app(void *arg)
 {
     struct fifo f;

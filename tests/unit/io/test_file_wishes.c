@@ -25,7 +25,7 @@ static void before_exchange(void)
 
 #undef at_xchg
 #define at_xchg(p, v) (before_exchange(), atomic_exchange(p, v))
-#include "../../../src/io/file_uring.c"
+#include "io/file_uring.c"
 
 /* As a fiber does it that is told to end as soon as it waits. */
 static void ask(void)

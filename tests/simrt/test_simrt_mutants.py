@@ -39,7 +39,7 @@ MUTANTS = [
      "test_simrt", "a_close_ends_all_reads", 6000),
     ("a_late_wait_is_for_whatever_has_the_number", "src/io/poller.c", "    if (closed_since(s, w))", "    if (false)",
      "test_simrt", "a_close_ends_all_reads", 6000),
-    ("a_dying_descriptor_is_registered", "src/io/poller.c", "r->closing ? 0 : register", "register",
+    ("a_dying_descriptor_is_registered", "src/io/poller.c", "int rc = r->closing ? 0 : ", "int rc = ",
      "test_simrt", "a_close_ends_all_reads", 6000),
     ("a_thief_takes_without_comparing", "src/sched/runq.c",
      "if (at_cas(&victim->head, &head, head + n))", "if (at_store(&victim->head, head + n), true)",

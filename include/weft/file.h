@@ -30,6 +30,8 @@ WEFT_BEGIN_DECLS
  *
  * Returns a descriptor owned by the caller; -ENOENT, -EACCES, -EMFILE …; -ECANCELED / -ETIMEDOUT
  * the context ended.
+ * A FIFO opened for writing waits for a reader. One opened for reading may be had before there is a
+ * writer; then the first read waits for him.
  * Blocks:    parks the fiber. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_close, weft_pread.

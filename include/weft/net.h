@@ -236,7 +236,9 @@ WEFT_API int weft_shutdown(int fd, int how);
  * weft_close - close a descriptor.
  * @fd: taken. A negative one is ignored.
  *
- * Fibers that wait on it wake with -EBADF.
+ * Fibers that wait on it wake with -EBADF, also those that an event has just woken. One that does
+ * not wait yet (it is about to make its first system call) may meet the number's next owner, as
+ * beside close(2).
  * Returns 0; -EBADF not open; other errors of close(2), and the descriptor is closed all the same.
  * Blocks:    no (as long as close(2) does not).
  * Callable:  any fiber; a plain thread too. Not from signal handlers.
@@ -252,7 +254,7 @@ WEFT_API int weft_close(int fd);
  *
  * Returns 0 (spurious returns are possible: use non-blocking calls and wait again); -EBADF; -EPERM
  * a regular file; -ECANCELED / -ETIMEDOUT.
- * Blocks:    parks the fiber. Cancellation point.
+ * Blocks:    parks the fiber until it is ready, not at all if it is. Cancellation point.
  * Callable:  any fiber; a plain thread too.
  * Since 0.1. See weft_read.
  */

@@ -86,9 +86,9 @@ static bool has_ended(weft_process *p)
 /* 0 it has ended; -ETIME; -ECANCELED / -ETIMEDOUT the context has. */
 static int await(weft_process *p, int64_t deadline_ns, void *caller)
 {
-    struct weft__fd_wait w = {p->pidfd, WEFT__READ};
     int rc = 0;
     weft__enter();
+    struct weft__fd_wait w = weft__fd_now(p->pidfd, WEFT__READ);
     while (!has_ended(p)) {
         if (rc < 0)
             break;

@@ -17,6 +17,7 @@
 
 #include "base/futex.h"
 #include "io/file_io.h"
+#include "io/poller.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool use_uring;
@@ -83,6 +84,35 @@ static const char *const verbs[] = {
     [WEFT__FILE_MKDIR] = "mkdir",
 };
 
+/* An open that a cancel interrupts says what a system call's return would have made an -EINTR. */
+static bool interrupted(long result)
+{
+    return result == -EINTR || (result <= -512 && result >= -516);
+}
+
+/* The kernel tries an open with O_NONBLOCK first, and takes the answer of a FIFO that nobody reads,
+ * that there is nobody, for the last word. */
+static bool tried_only(const struct weft__file_req *r)
+{
+    return r->op == WEFT__FILE_OPEN && r->result == -ENXIO && !r->at_length &&
+           !(r->flags & O_NONBLOCK);
+}
+
+static void do_by_uring(struct weft__file_req *r, void *caller)
+{
+    for (;;) {
+        weft__job_wait(
+            &r->job, WEFT__WAIT_FILE, caller, weft__file_uring_submit, weft__file_uring_cancel);
+        if (!interrupted(r->result) && !tried_only(r))
+            return;
+        if (weft__cancelled(r->job.fiber) < 0) {
+            r->result = -ECANCELED;
+            return;
+        }
+        r->at_length |= r->result == -ENXIO;
+    }
+}
+
 long weft__file_do(struct weft__file_req *r, void *caller)
 {
     struct weft__fiber *f = weft__self();
@@ -93,8 +123,7 @@ long weft__file_do(struct weft__file_req *r, void *caller)
     r->job.name = r->path;
     r->job.fd = r->fd;
     if (use_uring) {
-        weft__job_wait(
-            &r->job, WEFT__WAIT_FILE, caller, weft__file_uring_submit, weft__file_uring_cancel);
+        do_by_uring(r, caller);
     } else {
         r->job.run = run_in_pool;
         rc = weft__offload(&r->job, WEFT__WAIT_FILE, caller);
@@ -133,7 +162,13 @@ int weft_open(const char *path, int flags, mode_t mode)
 {
     struct weft__file_req r = {
         .op = WEFT__FILE_OPEN, .path = path, .flags = flags | O_CLOEXEC, .mode = mode};
-    return (int)file_op(&r, __builtin_return_address(0));
+    int fd = (int)file_op(&r, __builtin_return_address(0));
+    if (fd >= 0) {
+        weft__enter();
+        weft__fd_new(fd);
+        weft__leave();
+    }
+    return fd;
 }
 
 ssize_t weft_pread(int fd, void *buf, size_t bytes, off_t offset)

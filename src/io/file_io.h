@@ -35,6 +35,7 @@ struct weft__file_req {
     const char *path, *path_to;
     struct statx *statx;
     long result;
+    bool at_length; /* open: not as a try first, which the kernel makes with O_NONBLOCK */
     struct weft__file_req *next; /* the file thread's lists */
     _Atomic bool cancel;         /* its fiber's context ended: cancel it if it is still under way */
 };

@@ -15,6 +15,9 @@
  * F2  A request's frame is its fiber's; it stays until weft__job_done, which is the last touch. A
  *     wanted cancel is a flag in it, looked for among the requests under way only, so a request
  *     that is done is never touched.
+ * F3  `cancels_wanted` is taken before `pending` is: who wants a cancel has pushed his request
+ *     before that, so it is among those under way when they are gone through. The other way round a
+ *     request that was pushed and cancelled between the two was not found, and the wish was lost.
  */
 #include "io/file_io.h"
 
@@ -83,6 +86,8 @@ static void prepare(struct weft__file_req *r)
         break;
     case WEFT__FILE_OPEN:
         io_uring_prep_openat(sqe, AT_FDCWD, r->path, r->flags, r->mode);
+        if (r->at_length)
+            sqe->flags |= IOSQE_ASYNC;
         break;
     case WEFT__FILE_FSYNC:
         io_uring_prep_fsync(sqe, r->fd, 0);
@@ -134,8 +139,6 @@ static void take_new(void)
 
 static void send_cancels(void)
 {
-    if (!at_xchg(&cancels_wanted, 0))
-        return;
     for (struct weft__file_req *r = under_way; r; r = r->next) {
         if (!at_xchg(&r->cancel, false))
             continue;
@@ -143,6 +146,15 @@ static void send_cancels(void)
         io_uring_prep_cancel(sqe, r, 0);
         io_uring_sqe_set_data(sqe, &cancels_wanted); /* its own answer tells nothing */
     }
+}
+
+/* Takes what fibers ask for (F3). */
+static void take_wishes(void)
+{
+    bool cancels = at_xchg(&cancels_wanted, 0);
+    take_new();
+    if (cancels)
+        send_cancels();
 }
 
 static void arm_event(void)
@@ -176,8 +188,7 @@ static void *file_main(void *arg)
                 weft__leave();
             }
         }
-        take_new();
-        send_cancels();
+        take_wishes();
     }
     return NULL;
 }

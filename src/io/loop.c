@@ -48,6 +48,7 @@
 #include "base/alloc.h"
 #include "base/futex.h"
 #include "io/loop_impl.h"
+#include "io/poller.h"
 #include "io/seam.h"
 
 static _Thread_local weft_loop *self;
@@ -170,7 +171,7 @@ void weft_loop_io_close(weft_loop *loop, weft_loop_io *io)
         return;
     loop->backend->drop(loop, io, true);
     weft__loop_io_erase(loop, io);
-    weft__sys_close(io->fd);
+    weft__fd_close_outside(io->fd); /* it may have been a fiber's before */
     loop->fds_freed = true;
 }
 

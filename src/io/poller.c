@@ -76,6 +76,7 @@ int weft__fd_kind(int fd, struct weft__fd *r)
 {
     if (r->kind != WEFT__FD_UNKNOWN)
         return r->kind;
+    uint32_t generation = at_load(&r->generation);
     struct stat st;
     long rc = weft__syscall(SYS_fstat, fd, (long)&st, 0, 0, 0, 0);
     if (rc < 0)
@@ -90,7 +91,8 @@ int weft__fd_kind(int fd, struct weft__fd *r)
         kind = flags & O_NONBLOCK ? WEFT__FD_NONBLOCK : WEFT__FD_BLOCKING;
     }
     weft__lock(&r->lock, WEFT__RANK_FD);
-    r->kind = kind;
+    if (at_load(&r->generation) == generation)
+        r->kind = kind;
     weft__unlock(&r->lock);
     return kind;
 }
@@ -105,48 +107,25 @@ static struct weft_ctx *unwatch_locked(struct weft__fd *r)
     return ctx;
 }
 
-static void record_reset_locked(struct weft__fd *r)
-{
-    r->generation++;
-    r->kind = WEFT__FD_UNKNOWN;
-    r->registered = false;
-    r->ready[0] = r->ready[1] = false;
-    at_store(&r->hung_up, false);
-    unwatch_locked(r);
-}
-
-static void is_new(int fd, enum weft__fd_kind kind)
-{
-    struct weft__fd *r = weft__fd_get(fd);
-    if (!r)
-        return;
-    weft__lock(&r->lock, WEFT__RANK_FD);
-    record_reset_locked(r);
-    r->kind = (uint8_t)kind;
-    weft__unlock(&r->lock);
-}
-
-void weft__fd_new_socket(int fd)
-{
-    is_new(fd, WEFT__FD_SOCKET);
-}
-
-void weft__fd_new(int fd)
-{
-    is_new(fd, WEFT__FD_UNKNOWN);
-}
-
 bool weft__fd_hung_up(int fd)
 {
     struct weft__fd *r = weft__fd_get(fd);
     return !r || at_load(&r->hung_up);
 }
 
+struct weft__fd_wait weft__fd_now(int fd, enum weft__dir dir)
+{
+    return weft__fd_now_of(weft__fd_get(fd), fd, dir);
+}
+
+/* 0, or why not. */
 static int register_locked(int fd, struct weft__fd *r)
 {
+    if (r->registered)
+        return 0;
     struct epoll_event ev = {
         .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-        .data.u64 = (uint64_t)r->generation << 32 | (uint32_t)fd,
+        .data.u64 = (uint64_t)at_load(&r->generation) << 32 | (uint32_t)fd,
     };
     int rc = weft__sys_epoll_ctl(at_load(&epoll_fd), EPOLL_CTL_ADD, fd, &ev);
     if (rc == -EEXIST) /* closed behind our back and the number reused: take the new one over */
@@ -178,7 +157,7 @@ void weft__fd_watch(int fd, struct weft_ctx *ctx)
     weft__enter();
     weft__lock(&r->lock, WEFT__RANK_FD);
     WEFT_ASSERT(!r->watch);
-    if (r->registered || register_locked(fd, r) == 0) {
+    if (!r->closing && register_locked(fd, r) == 0) {
         r->watch = ctx;
         at_add(&waiting, 1);
         if (at_load(&r->hung_up))
@@ -203,27 +182,28 @@ void weft__fd_unwatch(int fd)
 
 /* ---- waking ---- */
 
-static void wake_waiter(struct waiter *w, int result)
+/* False: another had claimed the fiber, and what it is told here it does not get. */
+static bool wake_waiter(struct waiter *w, int result)
 {
     struct weft__fiber *f = w->set->fiber;
     weft__list_remove(&w->link);
     if (!weft__claim(f))
-        return;
+        return false;
     f->wake_result = result;
     f->wake_arg = w;
     weft__ready_tail(f);
+    return true;
 }
 
+/* How many got it. */
 static int wake_dir_locked(struct weft__fd *r, enum weft__dir d, int result)
 {
     int n = 0;
     struct weft__node *node;
     if (!weft__node_linked(&r->waiters[d]))
         return 0;
-    while ((node = weft__list_first(&r->waiters[d]))) {
-        wake_waiter(weft__entry(node, struct waiter, link), result);
-        n++;
-    }
+    while ((node = weft__list_first(&r->waiters[d])))
+        n += wake_waiter(weft__entry(node, struct waiter, link), result);
     return n;
 }
 
@@ -244,7 +224,7 @@ static int deliver(uint64_t token, uint32_t events)
     struct weft_ctx *gone = NULL;
     int n = 0;
     weft__lock(&r->lock, WEFT__RANK_FD);
-    if (r->registered && r->generation == token >> 32) { /* E2 */
+    if (r->registered && at_load(&r->generation) == token >> 32) { /* E2 */
         if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
             at_store(&r->hung_up, true);
             if (r->watch)
@@ -400,17 +380,26 @@ static void unlink_all(struct wait_set *s)
     }
 }
 
-/* Links the set's waiters under all locks. Returns the index of one that is ready already, -1 when
- * all wait, or an error. */
+/* E3: whether one of them was closed since. */
+static bool closed_since(const struct wait_set *s, const struct weft__fd_wait *w)
+{
+    for (unsigned i = 0; i < s->n; i++)
+        if (at_load(&s->w[i].record->generation) != w[i].generation)
+            return true;
+    return false;
+}
+
+/* Links the set's waiters under all locks. Returns the index of one that is ready already, -EAGAIN
+ * when all wait, or an error. */
 static int link_locked(struct wait_set *s, const struct weft__fd_wait *w)
 {
+    if (closed_since(s, w))
+        return -EBADF;
     for (unsigned i = 0; i < s->n; i++) {
         struct weft__fd *r = s->w[i].record;
-        if (!r->registered) {
-            int rc = register_locked(w[i].fd, r);
-            if (rc < 0)
-                return rc;
-        }
+        int rc = r->closing ? 0 : register_locked(w[i].fd, r);
+        if (rc < 0)
+            return rc;
         if (r->ready[w[i].dir]) {
             r->ready[w[i].dir] = false;
             return (int)i;
@@ -513,16 +502,86 @@ int weft__fd_wait_any(
         if (deadline_ns >= 0)
             weft__timer_stop(&s.timer);
         unlink_all(&s);
+        if (rc == 0 && closed_since(&s, w))
+            return -EBADF;
         if (rc != WEFT__INTERRUPTED)
             return rc < 0 ? rc : find_index(given, n, w[by - s.w]);
     }
 }
 
-int weft__fd_wait(int fd, enum weft__dir dir, void *caller)
+int weft__fd_wait(const struct weft__fd_wait *w, void *caller)
 {
-    struct weft__fd_wait w = {fd, dir};
-    int rc = weft__fd_wait_any(&w, 1, -1, caller);
+    int rc = weft__fd_wait_any(w, 1, -1, caller);
     return rc < 0 ? rc : 0;
+}
+
+/* Asked after it was registered (so that one epoll does not take is told as such) and before the
+ * wait: what comes between is latched. */
+int weft__fd_wait_level(const struct weft__fd_wait *w, void *caller)
+{
+    struct weft__fd *r = weft__fd_get(w->fd);
+    int rc = r ? weft__cancelled(weft__self()) : weft__fd_lack(w->fd);
+    if (rc == 0 && weft__sched_running()) {
+        weft__lock(&r->lock, WEFT__RANK_FD);
+        rc = r->closing ? 0 : register_locked(w->fd, r);
+        weft__unlock(&r->lock);
+    }
+    if (rc < 0)
+        return rc;
+    struct pollfd p = {.fd = w->fd, .events = w->dir == WEFT__READ ? POLLIN : POLLOUT};
+    struct timespec none = {0};
+    if (weft__syscall(SYS_ppoll, (long)&p, 1, (long)&none, 0, 0, 0) > 0)
+        return p.revents & POLLNVAL ? -EBADF : 0;
+    return weft__fd_wait(w, caller);
+}
+
+/* ---- the life of a number ---- */
+
+/* The next generation, of which nothing is known; nobody waits for it. */
+static void record_reset_locked(struct weft__fd *r)
+{
+    at_add(&r->generation, 1);
+    r->kind = WEFT__FD_UNKNOWN;
+    r->registered = r->closing = false;
+    r->ready[0] = r->ready[1] = false;
+    at_store(&r->hung_up, false);
+    unwatch_locked(r);
+    wake_dir_locked(r, WEFT__READ, -EBADF);
+    wake_dir_locked(r, WEFT__WRITE, -EBADF);
+}
+
+static void is_new(int fd, enum weft__fd_kind kind)
+{
+    struct weft__fd *r = weft__fd_get(fd);
+    if (!r)
+        return;
+    weft__lock(&r->lock, WEFT__RANK_FD);
+    record_reset_locked(r);
+    r->kind = (uint8_t)kind;
+    weft__unlock(&r->lock);
+}
+
+void weft__fd_new_socket(int fd)
+{
+    is_new(fd, WEFT__FD_SOCKET);
+}
+
+void weft__fd_new(int fd)
+{
+    is_new(fd, WEFT__FD_UNKNOWN);
+}
+
+/* E3a: close(2) is through. If the number has been given to another by now, who knows of it or not,
+ * the waiters ask again; one that was told of it (is_new) has woken them already. */
+static void closed(struct weft__fd *r, uint32_t generation)
+{
+    weft__lock(&r->lock, WEFT__RANK_FD);
+    if (at_load(&r->generation) == generation) {
+        r->closing = false;
+        wake_dir_locked(r, WEFT__READ, 0);
+        wake_dir_locked(r, WEFT__WRITE, 0);
+    }
+    weft__unlock(&r->lock);
 }
 
 int weft__fd_close(int fd)
@@ -533,10 +592,24 @@ int weft__fd_close(int fd)
     weft__lock(&r->lock, WEFT__RANK_FD);
     bool registered = r->registered;
     record_reset_locked(r);
-    wake_dir_locked(r, WEFT__READ, -EBADF);
-    wake_dir_locked(r, WEFT__WRITE, -EBADF);
+    r->closing = true;
+    uint32_t generation = at_load(&r->generation);
     if (registered) /* a duplicate of the descriptor elsewhere would keep it in the set */
         weft__sys_epoll_ctl(at_load(&epoll_fd), EPOLL_CTL_DEL, fd, NULL);
     weft__unlock(&r->lock);
-    return weft__sys_close(fd);
+    int rc = weft__sys_close(fd);
+    closed(r, generation);
+    return rc;
+}
+
+int weft__fd_close_outside(int fd)
+{
+    if (fd < 0 || fd >= PER_CHUNK * CHUNKS || !at_load(&table[fd / PER_CHUNK]))
+        return weft__sys_close(fd);
+    if (weft__attach_try() < 0) /* no memory for the thread's record */
+        return weft__sys_close(fd);
+    weft__enter();
+    int rc = weft__fd_close(fd);
+    weft__leave();
+    return rc;
 }

@@ -34,6 +34,7 @@ static const int64_t attempt_delay_ns = 250000000; /* RFC 8305: Connection Attem
 struct transfer {
     int fd;
     enum weft__dir dir;
+    struct weft__fd_wait wait; /* from before the first try */
     struct msghdr msg;
     int flags;
 };
@@ -66,7 +67,7 @@ static bool would_go(const struct transfer *t)
 static long blocking_transfer(const struct transfer *t, void *caller)
 {
     while (!would_go(t)) {
-        int rc = weft__fd_wait(t->fd, t->dir, caller);
+        int rc = weft__fd_wait(&t->wait, caller);
         if (rc == -EPERM)
             break;
         if (rc < 0)
@@ -82,6 +83,7 @@ static ssize_t transfer(struct transfer *t, void *caller)
 {
     struct weft__fiber *f = weft__enter();
     struct weft__fd *r = weft__fd_get(t->fd);
+    t->wait = weft__fd_now_of(r, t->fd, t->dir);
     long rc = r ? weft__fd_kind(t->fd, r) : weft__fd_lack(t->fd);
     int kind = (int)rc;
     if (rc >= 0 && (rc = weft__cancelled(f)) == 0) {
@@ -95,8 +97,7 @@ static ssize_t transfer(struct transfer *t, void *caller)
         } else {
             do
                 rc = try_transfer(t, kind);
-            while (rc == -EINTR ||
-                   (rc == -EAGAIN && (rc = weft__fd_wait(t->fd, t->dir, caller)) == 0));
+            while (rc == -EINTR || (rc == -EAGAIN && (rc = weft__fd_wait(&t->wait, caller)) == 0));
         }
     }
     weft__leave();
@@ -299,12 +300,18 @@ int weft_accept(int fd)
 {
     struct weft__fiber *f = weft__enter();
     void *caller = __builtin_return_address(0);
+    struct weft__fd_wait wait = weft__fd_now(fd, WEFT__READ);
     long rc = weft__cancelled(f);
     while (rc == 0) {
         rc = weft__syscall(SYS_accept4, fd, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC, 0, 0);
         if (rc == -EAGAIN)
+<<<<<<< HEAD
             rc = weft__fd_wait(fd, WEFT__READ, caller);
         else if (rc == -EINTR || died_in_queue(fd, rc))
+=======
+            rc = weft__fd_wait(&wait, caller);
+        else if (rc == -EINTR || died_in_queue(rc))
+>>>>>>> poller
             rc = weft__cancelled(f);
         else
             break;
@@ -357,8 +364,12 @@ static int attempt_start(struct dial *d)
         weft__fd_close(fd);
         return attempt_failed(d, (int)rc);
     }
+<<<<<<< HEAD
     d->open[d->open_count++] = (struct weft__fd_wait){fd, WEFT__WRITE};
     d->due_ns = weft__clock_ns() + attempt_delay_ns;
+=======
+    d->open[d->open_count++] = weft__fd_now(fd, WEFT__WRITE);
+>>>>>>> poller
     return -1;
 }
 
@@ -440,7 +451,8 @@ int weft_close(int fd)
 int weft_wait_fd(int fd, int writable)
 {
     weft__enter();
-    int rc = weft__fd_wait(fd, writable ? WEFT__WRITE : WEFT__READ, __builtin_return_address(0));
+    struct weft__fd_wait wait = weft__fd_now(fd, writable ? WEFT__WRITE : WEFT__READ);
+    int rc = weft__fd_wait_level(&wait, __builtin_return_address(0));
     weft__leave();
     return rc;
 }

@@ -79,23 +79,23 @@ int64_t weft__net_deadline(int64_t timeout_ns)
 }
 
 /* 0 when it may be ready. Inside. */
-static long wait_ready(int fd, enum weft__dir dir, int64_t deadline_ns, void *caller)
+static long wait_ready(const struct weft__fd_wait *w, int64_t deadline_ns, void *caller)
 {
-    struct weft__fd_wait w = {fd, dir};
-    int rc = weft__fd_wait_any(&w, 1, deadline_ns, caller);
+    int rc = weft__fd_wait_any(w, 1, deadline_ns, caller);
     return rc == -ETIME ? -ETIMEDOUT : rc < 0 ? rc : 0;
 }
 
 static long receive(int fd, char *to, size_t bytes, bool wait_first, int64_t deadline_ns, void *pc)
 {
     struct weft__fiber *f = weft__enter();
+    struct weft__fd_wait w = weft__fd_now(fd, WEFT__READ);
     long rc = weft__cancelled(f);
     if (rc == 0 && wait_first)
-        rc = wait_ready(fd, WEFT__READ, deadline_ns, pc);
+        rc = wait_ready(&w, deadline_ns, pc);
     while (rc == 0) {
         rc = weft__syscall(SYS_recvfrom, fd, (long)to, (long)bytes, MSG_DONTWAIT, 0, 0);
         if (rc == -EAGAIN)
-            rc = wait_ready(fd, WEFT__READ, deadline_ns, pc);
+            rc = wait_ready(&w, deadline_ns, pc);
         else if (rc == -EINTR)
             rc = 0;
         else
@@ -140,6 +140,7 @@ int weft__net_send(int fd, struct iovec *iov, int count, int64_t wait_ns, size_t
 {
     struct weft__fiber *f = weft__enter();
     void *pc = __builtin_return_address(0);
+    struct weft__fd_wait w = weft__fd_now(fd, WEFT__WRITE);
     long rc = weft__cancelled(f);
     size_t sent = 0;
     advance(&iov, &count, 0);
@@ -151,7 +152,7 @@ int weft__net_send(int fd, struct iovec *iov, int count, int64_t wait_ns, size_t
             advance(&iov, &count, (size_t)rc);
             rc = 0;
         } else if (rc == -EAGAIN) {
-            rc = wait_ready(fd, WEFT__WRITE, weft__net_deadline(wait_ns), pc);
+            rc = wait_ready(&w, weft__net_deadline(wait_ns), pc);
         } else if (rc == -EINTR) {
             rc = 0;
         }

@@ -95,7 +95,7 @@ _Noreturn void simrt_fail(const char *fmt, ...) __attribute__((format(printf, 1,
     } while (0)
 
 /** A descriptor of the explorer's kernel, which weft__fd_wait knows; and an event on it, such as
- * EPOLLIN. */
+ * EPOLLIN. SYS_recvfrom says -EAGAIN while it is open. */
 int simrt_fd(void);
 void simrt_fd_raise(int fd, uint32_t events);
 #endif

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <weft/chan.h>
 #include <weft/fiber.h>
 #include <weft/scope.h>
@@ -273,15 +274,40 @@ static void *raiser(void *arg)
 /* Each edge ends a wait, at the latest by being latched; three may count as one. */
 static int waits_for_fd(void *arg)
 {
-    struct weft__fd_wait w;
     (void)arg;
     fd = simrt_fd();
-    w = (struct weft__fd_wait){fd, WEFT__READ};
     unsigned long t = simrt_thread("raiser", raiser, NULL);
     weft__enter();
-    SIMRT_CHECK(weft__fd_wait(fd, WEFT__READ, NULL) == 0);
+    struct weft__fd_wait w = weft__fd_now(fd, WEFT__READ);
+    SIMRT_CHECK(weft__fd_wait(&w, NULL) == 0);
     int rc = weft__fd_wait_any(&w, 1, weft__clock_ns() + 50000, NULL);
     SIMRT_CHECK(rc == 0 || rc == -ETIME);
+    SIMRT_CHECK(weft__fd_close(fd) == 0);
+    weft__leave();
+    simrt_join(t);
+    return 3;
+}
+
+static void *raiser_once(void *arg)
+{
+    (void)arg;
+    simrt_fd_raise(fd, EPOLLIN);
+    return NULL;
+}
+
+/* The edge comes before, at, or after the deadline: if the first wait does not get it, the second
+ * does. */
+static int waits_again(void *arg)
+{
+    (void)arg;
+    fd = simrt_fd();
+    unsigned long t = simrt_thread("raiser", raiser_once, NULL);
+    weft__enter();
+    struct weft__fd_wait w = weft__fd_now(fd, WEFT__READ);
+    int rc = weft__fd_wait_any(&w, 1, weft__clock_ns() + 30000, NULL);
+    SIMRT_CHECK(rc == 0 || rc == -ETIME);
+    if (rc == -ETIME)
+        SIMRT_CHECK(weft__fd_wait(&w, NULL) == 0);
     SIMRT_CHECK(weft__fd_close(fd) == 0);
     weft__leave();
     simrt_join(t);
@@ -292,6 +318,117 @@ TEST(events_wake_fibers)
 {
     struct program p = {waits_for_fd, NULL, 2, 3, NULL};
     explore(&p, "fd", 200);
+    p.app = waits_again;
+    explore(&p, "fd_again", 300);
+}
+
+/* ---- a descriptor is closed under a reader, and its number given to another ---- */
+
+static _Atomic uint32_t reader_began;
+
+/* As a read does it, of what never has anything to read. */
+static int read_to_the_end(const struct weft__fd_wait *w)
+{
+    long rc;
+    do
+        rc = weft__syscall(SYS_recvfrom, w->fd, 0, 0, 0, 0, 0);
+    while (rc == -EAGAIN && (rc = weft__fd_wait(w, NULL)) == 0);
+    return (int)rc;
+}
+
+static int late_reader(void *arg)
+{
+    (void)arg;
+    weft__enter();
+    struct weft__fd_wait w = weft__fd_now(fd, WEFT__READ);
+    at_store(&reader_began, 1);
+    int rc = read_to_the_end(&w);
+    weft__leave();
+    SIMRT_CHECK(rc == -EBADF);
+    return 0;
+}
+
+static void close_it(void)
+{
+    weft__enter();
+    SIMRT_CHECK(weft__fd_close(fd) == 0);
+    weft__leave();
+}
+
+static void *raises_for_good(void *arg)
+{
+    (void)arg;
+    simrt_fd_raise(fd, EPOLLIN);
+    return NULL;
+}
+
+/* Of whom the library was not told: he is not kept from his events. */
+static void next_owner(void)
+{
+    SIMRT_CHECK(simrt_fd() == fd);
+    unsigned long t = simrt_thread("raiser", raises_for_good, NULL);
+    weft__enter();
+    struct weft__fd_wait w = weft__fd_now(fd, WEFT__READ);
+    SIMRT_CHECK(weft__fd_wait(&w, NULL) == 0);
+    weft__leave();
+    close_it();
+    simrt_join(t);
+}
+
+/* The read may begin before, while, and after the descriptor is closed. */
+static int closes_under_reader(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    fd = simrt_fd();
+    weft_scope_open(&s, NULL);
+    SIMRT_CHECK(weft_go(&s, late_reader, NULL) == 0);
+    if (simrt_choose(2))
+        weft_yield();
+    close_it();
+    SIMRT_CHECK(weft_wait(&s) == 0);
+    weft_scope_close(&s);
+    next_owner();
+    return 3;
+}
+
+/* The read has begun. It is not kept by the next owner of the number. */
+static int gives_the_number_away(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    fd = simrt_fd();
+    weft_scope_open(&s, NULL);
+    SIMRT_CHECK(weft_go(&s, late_reader, NULL) == 0);
+    while (!at_load(&reader_began)) {
+        weft_yield();
+        pause_for_others();
+    }
+    if (simrt_choose(2)) {
+        weft__enter();
+        weft__fd_rouse(fd, WEFT__READ);
+        weft__leave();
+    }
+    close_it();
+    SIMRT_CHECK(simrt_fd() == fd);
+    SIMRT_CHECK(weft_wait(&s) == 0);
+    weft_scope_close(&s);
+    close_it();
+    next_owner();
+    return 3;
+}
+
+static void none_began(void)
+{
+    reader_began = 0;
+}
+
+TEST(a_close_ends_all_reads)
+{
+    struct program p = {closes_under_reader, none_began, 2, 3, NULL};
+    explore(&p, "close", 500);
+    p.app = gives_the_number_away;
+    explore(&p, "number", 500);
 }
 
 /* ---- a busy worker takes by the way the wake that is meant for who sleeps in the poller ----
@@ -307,7 +444,8 @@ static int waits_for_edge(void *arg)
     (void)arg;
     at_store(&edge_awaited, 1);
     weft__enter();
-    SIMRT_CHECK(weft__fd_wait(fd, WEFT__READ, NULL) == 0);
+    struct weft__fd_wait w = weft__fd_now(fd, WEFT__READ);
+    SIMRT_CHECK(weft__fd_wait(&w, NULL) == 0);
     weft__leave();
     return 0;
 }

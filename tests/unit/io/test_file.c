@@ -107,3 +107,61 @@ TEST(an_ended_context_refuses)
     CHECK_EQ(weft_run(cancelled_app, NULL, NULL, &result), 0);
     CHECK_EQ(result, 0);
 }
+
+struct fifo {
+    char path[80];
+};
+
+static int reads_fifo(void *arg)
+{
+    const struct fifo *f = arg;
+    char text[8];
+    int fd = weft_open(f->path, O_RDONLY, 0);
+    CHECK_MSG(fd >= 0, "open to read: %d", fd);
+    CHECK_EQ(weft_read(fd, text, sizeof text), 4);
+    CHECK(memcmp(text, "text", 4) == 0);
+    CHECK_EQ(weft_read(fd, text, sizeof text), 0);
+    return weft_close(fd);
+}
+
+static int writes_fifo(void *arg)
+{
+    const struct fifo *f = arg;
+    int fd = weft_open(f->path, O_WRONLY, 0);
+    CHECK_MSG(fd >= 0, "open to write: %d", fd);
+    CHECK_EQ(weft_write(fd, "text", 4), 4);
+    return weft_close(fd);
+}
+
+/* As long as nobody reads, the open waits in the kernel until its context ends: while the request
+ * is on its way there, or when it has begun. */
+static int fifo_app(void *arg)
+{
+    struct fifo f;
+    (void)arg;
+    strcpy(dir, "/tmp/weft-file-XXXXXX");
+    CHECK(mkdtemp(dir));
+    snprintf(f.path, sizeof f.path, "%s/fifo", dir);
+    CHECK_EQ(mkfifo(f.path, 0600), 0);
+    for (int i = 0; i < 60; i++) {
+        WEFT_TIMEOUT(t, i * i * 5 * WEFT_US);
+        CHECK_EQ(weft_open(f.path, O_WRONLY, 0), -ETIMEDOUT);
+    }
+    CHECK_EQ(weft_open(f.path, O_WRONLY | O_NONBLOCK, 0), -ENXIO);
+    WEFT_SCOPE(s);
+    CHECK_EQ(weft_go(&s, writes_fifo, &f), 0);
+    weft_yield();
+    CHECK_EQ(weft_go(&s, reads_fifo, &f), 0);
+    CHECK_EQ(weft_wait(&s), 0);
+    CHECK_EQ(unlink(f.path), 0);
+    return rmdir(dir);
+}
+
+TEST(an_open_that_waits_ends_with_its_context)
+{
+    int result = -1;
+    if (strcmp(weft_file_backend(), "io_uring") != 0)
+        test_skip("a thread of the pool is not taken out of a system call");
+    CHECK_EQ(weft_run(fifo_app, NULL, NULL, &result), 0);
+    CHECK_EQ(result, 0);
+}

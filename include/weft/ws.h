@@ -70,7 +70,7 @@ struct weft_ws_message {
  * @ret_ws: the WebSocket, owned; to be freed before the handler returns.
  *
  * Returns 0; the connection speaks HTTP no more, and the handler's context ends as soon as the
- *   server is told to stop.
+ *   server is told to stop. The request's head and fields stay good until the handler returns.
  *   -EPROTO no valid upgrade request: 400, 405 or 426 has been answered; -EACCES its Origin is not
  *   let in: 403 has been answered; -EINVAL options' size; -EALREADY a reply was begun; -ENOMEM;
  *   else as weft_write.

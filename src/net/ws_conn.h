@@ -22,9 +22,10 @@
  * R4  close_sent is set under frame_lock with the frame itself: no frame follows it.
  * R5  `ended` is set once, by the receiving fiber, under end_lock; end_result is the answer to all
  *     later receives.
- * R6  `receiver` is the id of the fiber that received last, 0 while none has. Who closes reads to
- *     the end itself if that is its own id or 0 (it then marks it with CLOSER, and others who want
- *     to receive wait for the end); else it leaves the reading to the receiver.
+ * R6  `receiver` is the id of the fiber or plain thread that received last, 0 while none has. Who
+ *     closes reads to the end itself if that is its own id or 0: it marks it with CLOSER, in one
+ *     step, and others who want to receive then wait for the end. Else it leaves the reading to the
+ *     receiver. So there is one who reads at any time.
  */
 #ifndef WEFT_NET_WS_CONN_H
 #define WEFT_NET_WS_CONN_H
@@ -38,6 +39,8 @@
 enum { WEFT__WS_REASON_MAX = 123, WEFT__WS_SCRATCH_BYTES = 4096, WEFT__WS_RANDOM_BYTES = 128 };
 
 #define WEFT__WS_CLOSER (UINT64_C(1) << 63)
+#define WEFT__WS_THREAD                                                                            \
+    (UINT64_C(1) << 62) /* with a plain thread's record: fibers' ids are counted */
 
 struct weft_ws {
     enum weft_ws_role role;

@@ -31,6 +31,7 @@
 #include "base/alloc.h"
 #include "base/fatal.h"
 #include "base/futex.h"
+#include "sched/sched.h"
 
 enum { BUF_MAX = 64 << 10, KEEP_MAX = 64 << 10, MESSAGE_FIRST = 4096 };
 static const int64_t linger_ns = 1 * WEFT_SEC;
@@ -159,8 +160,8 @@ static void hand_out(const struct weft_ws_event *ev, struct weft_ws_message *ret
 
 static uint64_t my_id(void)
 {
-    uint64_t id = weft_self();
-    return id ? id : WEFT__WS_CLOSER - 1; /* a plain thread */
+    uint64_t id = weft_self(); /* a plain thread has its record from here on, if not before */
+    return id ? id : WEFT__WS_THREAD | (uint64_t)(uintptr_t)weft__self();
 }
 
 /* Waits until the receiver has come to the end: its result, or the context's. */
@@ -191,8 +192,11 @@ static bool become_receiver(weft_ws *ws)
 
 static bool become_closer(weft_ws *ws)
 {
-    uint64_t me = my_id(), old = 0;
-    return at_cas(&ws->receiver, &old, me | WEFT__WS_CLOSER) || (old & ~WEFT__WS_CLOSER) == me;
+    uint64_t me = my_id(), old = at_load(&ws->receiver);
+    while (old == 0 || old == me)
+        if (at_cas(&ws->receiver, &old, me | WEFT__WS_CLOSER))
+            return true;
+    return old == (me | WEFT__WS_CLOSER);
 }
 
 /* As next_data, for a caller of the public face. */

@@ -45,7 +45,7 @@ static weft_ws *new_ws(enum weft_ws_role role, const weft_ws_opts *o)
     ws->end_code = WEFT_WS_ABNORMAL;
     weft_ws_reader_init(&ws->reader, role, o->message_max);
     weft_mutex_init(&ws->end_lock, "ws end");
-    weft_cond_init(&ws->end_told, "ws end");
+    weft_cond_init(&ws->told, "ws end");
     weft_mutex_init(&ws->message_lock, "ws message");
     weft_mutex_init(&ws->frame_lock, "ws frame");
     weft_mutex_init(&ws->pong_lock, "ws pong");
@@ -62,7 +62,7 @@ void weft_ws_free(weft_ws *ws)
         return;
     weft_close(ws->s.fd);
     weft__buf_fini(&ws->s.in);
-    weft_cond_fini(&ws->end_told);
+    weft_cond_fini(&ws->told);
     weft_mutex_fini(&ws->end_lock);
     if (weft_mutex_held(&ws->message_lock)) /* a message in parts that was given up */
         weft_mutex_unlock(&ws->message_lock);

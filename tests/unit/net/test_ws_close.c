@@ -1,9 +1,162 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_ws_close.c - how a WebSocket ends when something stands in its way: an ended context, a peer
  * that takes nothing or never stops, a sender that is stuck, others that receive. */
+#include <poll.h>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "ws_rig.h"
+
+/* ---- a peer that takes nothing ---- */
+
+/* Fills the socket with bytes of zero behind the WebSocket's back. How many. The peer's buffer is
+ * small too, and fixed by that: else the kernel finds more room in it as time goes by. */
+static size_t fill_socket(struct lent *l)
+{
+    static const char zeros[4096];
+    size_t sum = 0, before;
+    int small = 4096;
+    CHECK_EQ(setsockopt(weft_ws_fd(l->ws), SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+    CHECK_EQ(setsockopt(l->p.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    for (int quiet = 0; quiet<3; quiet = sum> before ? 0 : quiet + 1) {
+        before = sum;
+        ssize_t n;
+        for (size_t step = sizeof zeros; step > 0; step /= 16) /* to the last byte */
+            while ((n = send(weft_ws_fd(l->ws), zeros, step, MSG_DONTWAIT)) > 0)
+                sum += (size_t)n;
+        CHECK_EQ(weft_sleep(20 * WEFT_MS), 0);
+    }
+    return sum;
+}
+
+struct job {
+    weft_ws *ws;
+    int result;
+};
+
+/* No limit on writes: only the close's own can end it. */
+static const weft_ws_opts patient = {.write_timeout_ns = -1, .close_timeout_ns = 50 * WEFT_MS};
+
+NET_TEST(closing_towards_a_peer_that_takes_nothing)
+{
+    struct lent *l = lent_new(&patient);
+    (void)fill_socket(l);
+    CHECK_EQ(weft_ws_close(l->ws, WEFT_WS_NORMAL, NULL), -ETIMEDOUT);
+    CHECK_EQ(weft_ws_send(l->ws, true, "x", 1), -EPIPE);
+    lent_leave(l);
+    weft_close(l->p.fd);
+    lent_free(l);
+}
+
+static char megabytes[32 << 20];
+
+static int send_long(void *arg)
+{
+    struct job *j = arg;
+    j->result = weft_ws_send(j->ws, true, megabytes, sizeof megabytes);
+    return 0;
+}
+
+NET_TEST(closing_behind_a_sender_that_is_stuck)
+{
+    struct lent *l = lent_new(&patient);
+    struct job j[3] = {{.ws = l->ws}, {.ws = l->ws}, {.ws = l->ws}};
+    WEFT_SCOPE(s);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(weft_go(&s, send_long, &j[i]), 0);
+    CHECK(peer_more(&l->p)); /* one is at it; the others wait for it */
+    CHECK_EQ(weft_ws_close(l->ws, WEFT_WS_NORMAL, NULL), -ETIMEDOUT);
+    CHECK_EQ(weft_wait(&s), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(j[i].result == -EPIPE || j[i].result == -ECONNRESET);
+    lent_leave(l);
+    weft_close(l->p.fd);
+    lent_free(l);
+}
+
+NET_TEST(a_breach_behind_a_sender_that_is_stuck)
+{
+    struct lent *l = lent_new(&patient);
+    struct job j = {.ws = l->ws};
+    struct weft_ws_message m;
+    WEFT_SCOPE(s);
+    CHECK_EQ(weft_go(&s, send_long, &j), 0);
+    CHECK(peer_more(&l->p));
+    frame(&l->p, 0xc1, "rsv", 3);
+    CHECK_EQ(weft_ws_recv(l->ws, &m), -EPROTO);
+    CHECK_EQ(weft_wait(&s), 0);
+    CHECK(j.result == -EPIPE || j.result == -ECONNRESET);
+    lent_leave(l);
+    weft_close(l->p.fd);
+    lent_free(l);
+}
+
+/* A message in fragments that a close interrupts at a frame's border: the close frame goes out. */
+NET_TEST(closing_between_the_fragments_of_another)
+{
+    struct lent *l = lent_new(NULL);
+    WEFT_SCOPE(s);
+    CHECK_EQ(weft_ws_send_part(l->ws, true, "begun", 5, false), 0);
+    frame(&l->p, 0x88, "\x03\xe8", 2);
+    CHECK_EQ(weft_ws_close(l->ws, 4001, NULL), 0);
+    CHECK_EQ(weft_ws_send_part(l->ws, true, "on", 2, true), -EPIPE);
+    lent_leave(l);
+    CHECK_EQ(raw_close_code(&l->p), 4001);
+    lent_free(l);
+}
+
+/* ---- a peer that never stops ---- */
+
+struct flood {
+    int fd;
+    weft_sema full;
+};
+
+/* Messages of no bytes: written by the thousand, read one by one. A thread of its own keeps the
+ * socket's buffer full, until the other side has gone. */
+static void *flood_main(void *arg)
+{
+    struct flood *f = arg;
+    static char block[6 * 10000];
+    for (size_t i = 0; i < sizeof block;)
+        i += frame_put(block + i, 0x82, NULL, 0);
+    struct pollfd room = {.fd = f->fd, .events = POLLOUT};
+    bool full = false;
+    for (size_t at = 0;;) {
+        ssize_t n = send(f->fd, block + at, sizeof block - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0) {
+            at = (at + (size_t)n) % sizeof block;
+            continue;
+        }
+        if (errno != EAGAIN)
+            break;
+        if (!full)
+            weft_sema_release(&f->full, 1);
+        full = true;
+        CHECK_EQ(poll(&room, 1, -1), 1);
+    }
+    return NULL;
+}
+
+NET_TEST(closing_under_a_flood)
+{
+    struct lent *l = lent_new(&patient);
+    struct flood f = {.fd = -1};
+    pthread_t t;
+    f.fd = dup(l->p.fd);
+    CHECK(f.fd >= 0);
+    CHECK_EQ(pthread_create(&t, NULL, flood_main, &f), 0);
+    CHECK_EQ(weft_sema_acquire(&f.full, 1), 0);
+    CHECK_EQ(weft_ws_close(l->ws, WEFT_WS_NORMAL, NULL), -ETIMEDOUT);
+    lent_leave(l); /* closing with bytes unread resets the connection */
+    weft_blocking_begin();
+    pthread_join(t, NULL);
+    weft_blocking_end();
+    close(f.fd);
+    weft_close(l->p.fd);
+    lent_free(l);
+}
 
 /* ---- who receives ---- */
 

@@ -17,7 +17,8 @@
  * R2  A pong never waits for a sender: the receiver notes it, and whoever has frame_lock sends it
  *     before giving the lock up. After unlocking, a holder looks once more, and a receiver tries
  *     the lock after noting: one of the two sends it. Of several pings only the last is answered,
- *     as RFC 6455 §5.5.3 allows.
+ *     as RFC 6455 §5.5.3 allows. It is the connection's and not the holder's: where the holder's
+ *     context has ended it goes out under a shield, for close_ns at most.
  * R3  A frame that went out in part sets send_error: nothing can follow it.
  * R4  close_sent is set under frame_lock with the frame itself: no frame follows it. `closing` is
  *     set before: from then on no other frame is begun, so that those who queue for frame_lock are

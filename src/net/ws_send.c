@@ -6,8 +6,8 @@
  * unpredictable bytes (RFC 6455 §5.3), so its payload goes through a scratch buffer; the masks come
  * from the kernel, 32 at a time. The locks and their order stand in ws_conn.h.
  *
- * A close frame goes out although the context of whoever sends it has ended. A shield with
- * a time limit costs two allocations, so it is tried without first: there nearly always is room.
+ * Close frames and pongs go out although the context of whoever sends them has ended. A shield with
+ * a time limit costs two allocations, so they are tried without first: there nearly always is room.
  */
 #include "net/ws_conn.h"
 
@@ -126,15 +126,18 @@ static int send_frame_locked(
 
 static void send_pong_locked(weft_ws *ws)
 {
-    uint8_t payload[WEFT_WS_CONTROL_MAX];
+    uint8_t payload[WEFT_WS_CONTROL_MAX], frame[WEFT_WS_CONTROL_FRAME_MAX], storage[4];
+    const uint8_t *mask;
     weft_mutex_lock(&ws->pong_lock);
     bool due = at_xchg(&ws->pong_due, false);
     size_t n = ws->pong_len;
     memcpy(payload, ws->pong, n);
     weft_mutex_unlock(&ws->pong_lock);
-    if (due)
-        (void)send_frame_locked(
-            ws, WEFT_WS_OP_PONG, true, (struct weft_span){(const char *)payload, n});
+    if (!due || ws->send_error || at_load(&ws->closing) || next_mask(ws, storage, &mask) < 0)
+        return;
+    struct weft_span span = {(const char *)payload, n};
+    struct iovec iov = {frame, weft_ws_control_frame(frame, WEFT_WS_OP_PONG, span, mask)};
+    (void)send_control(ws, &iov, ws->write_ns, ws->close_ns < 0 ? INT64_MAX : ws->close_ns);
 }
 
 /* R2, R7 */

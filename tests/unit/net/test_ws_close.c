@@ -8,6 +8,64 @@
 
 #include "ws_rig.h"
 
+/* ---- under an ended context what the peer must be told is told all the same ---- */
+
+/* A message, and behind it in one piece what the ended context finds. */
+static void send_behind_a_message(struct lent *l, unsigned first, const char *payload, size_t n)
+{
+    struct weft_ws_message m;
+    char bytes[300];
+    size_t all = frame_put(bytes, 0x81, "first", 5);
+    all += frame_put(bytes + all, first, payload, n);
+    all += frame_put(bytes + all, 0x81, "last", 4);
+    CHECK_EQ(weft_write_all(l->p.fd, bytes, all), all);
+    CHECK_EQ(weft_ws_recv(l->ws, &m), 1);
+    CHECK(weft_span_is(m.data, "first"));
+}
+
+static int recv_cancelled(weft_ws *ws, struct weft_ws_message *m)
+{
+    WEFT_SCOPE(s);
+    weft_scope_cancel(&s);
+    return weft_ws_recv(ws, m);
+}
+
+NET_TEST(a_close_is_answered_under_an_ended_context)
+{
+    struct lent *l = lent_new(NULL);
+    struct weft_ws_message m;
+    send_behind_a_message(l, 0x88, "\x0f\xa0why", 5);
+    CHECK_EQ(recv_cancelled(l->ws, &m), 0);
+    lent_leave(l);
+    CHECK_EQ(raw_close_code(&l->p), 4000);
+    lent_free(l);
+}
+
+NET_TEST(a_breach_is_refused_under_an_ended_context)
+{
+    weft_ws_opts o = {.close_timeout_ns = 50 * WEFT_MS}; /* so long it waits for the peer to go */
+    struct lent *l = lent_new(&o);
+    struct weft_ws_message m;
+    send_behind_a_message(l, 0xc1, "rsv", 3);
+    CHECK_EQ(recv_cancelled(l->ws, &m), -EPROTO);
+    lent_leave(l);
+    CHECK_EQ(raw_close_code(&l->p), WEFT_WS_PROTOCOL_ERROR);
+    lent_free(l);
+}
+
+NET_TEST(a_ping_is_answered_under_an_ended_context)
+{
+    struct lent *l = lent_new(NULL);
+    struct weft_ws_message m;
+    send_behind_a_message(l, 0x89, "hello", 5);
+    CHECK_EQ(recv_cancelled(l->ws, &m), 1);
+    CHECK(weft_span_is(m.data, "last"));
+    peer_until(&l->p, "\x8a\x05hello");
+    lent_leave(l);
+    peer_end(&l->p);
+    lent_free(l);
+}
+
 /* ---- a peer that takes nothing ---- */
 
 /* Fills the socket with bytes of zero behind the WebSocket's back. How many. The peer's buffer is
@@ -30,10 +88,53 @@ static size_t fill_socket(struct lent *l)
     return sum;
 }
 
+static void drop(struct peer *p, size_t n)
+{
+    while (n > 0) {
+        ssize_t got = weft_read(p->fd, p->text, n < 65536 ? n : 65536);
+        CHECK(got > 0);
+        n -= (size_t)got;
+    }
+}
+
 struct job {
     weft_ws *ws;
+    weft_ctx *ctx;
     int result;
+    weft_sema begun;
 };
+
+static int send_under(void *arg)
+{
+    struct job *j = arg;
+    WEFT_WITH(under, j->ctx);
+    weft_sema_release(&j->begun, 1);
+    j->result = weft_ws_send(j->ws, true, "never", 5);
+    return 0;
+}
+
+NET_TEST(a_ping_is_answered_though_the_sender_has_been_cancelled)
+{
+    struct lent *l = lent_new(NULL);
+    struct weft_ws_message m;
+    struct job j = {.ws = l->ws, .ctx = weft_ctx_with_cancel(weft_ctx_current())};
+    size_t filled = fill_socket(l);
+    WEFT_SCOPE(s);
+    CHECK_EQ(weft_go(&s, send_under, &j), 0);
+    CHECK_EQ(weft_sema_acquire(&j.begun, 1), 0);
+    CHECK_EQ(weft_sleep(5 * WEFT_MS), 0); /* it holds the frame lock, if not for the scheduler */
+    send_behind_a_message(l, 0x89, "hello", 5);
+    CHECK_EQ(weft_ws_recv(l->ws, &m), 1); /* the ping is noted */
+    weft_ctx_cancel(j.ctx);
+    drop(&l->p, filled);
+    peer_until(&l->p, "\x8a\x05hello");
+    CHECK_EQ(weft_wait(&s), 0);
+    CHECK_EQ(j.result, -ECANCELED);
+    weft_ctx_free(j.ctx);
+    lent_leave(l);
+    peer_end(&l->p);
+    lent_free(l);
+}
 
 /* No limit on writes: only the close's own can end it. */
 static const weft_ws_opts patient = {.write_timeout_ns = -1, .close_timeout_ns = 50 * WEFT_MS};

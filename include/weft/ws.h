@@ -21,6 +21,8 @@
  * pongs and the close frame go between the frames of a long one. Pings are answered by whoever
  * receives, so somebody should always be receiving. Everything honours the ambient context; a send
  * that its end cuts in the middle of a frame leaves the connection unusable (-EPIPE from then on).
+ * Only what the protocol owes the peer, a pong or the answer at an end, goes out in spite of it, as
+ * does a close; where the peer takes nothing, that may hold the call for close_timeout_ns.
  *
  * Text that arrives is checked to be UTF-8; text that is sent is the caller's word. Extensions
  * (permessage-deflate) are not negotiated. Frames without I/O, for pinned loops: weft/wsproto.h.
@@ -47,7 +49,8 @@ typedef struct weft_ws_opts {
     uint64_t message_max;         /* bytes of a received message; default 16 MiB */
     size_t fragment_bytes;        /* longer messages are sent in frames of so many; 0: in one */
     int64_t write_timeout_ns;     /* each wait until the peer takes more; default 60 s */
-    int64_t close_timeout_ns;     /* for the closing handshake; default 5 s */
+    int64_t close_timeout_ns;     /* for the closing handshake as a whole, or for what the peer is
+                                     told under an ended context; default 5 s */
     int64_t ping_interval_ns;     /* ping a peer that is silent for so long, and give it up after as
                                      long again (-ETIMEDOUT); 0: never */
     const char *const *protocols; /* sub-protocols, NULL-terminated, best first; NULL: none */
@@ -70,7 +73,7 @@ struct weft_ws_message {
  * @ret_ws: the WebSocket, owned; to be freed before the handler returns.
  *
  * Returns 0; the connection speaks HTTP no more, and the handler's context ends as soon as the
- *   server is told to stop.
+ *   server is told to stop. The request's head and fields stay good until the handler returns.
  *   -EPROTO no valid upgrade request: 400, 405 or 426 has been answered; -EACCES its Origin is not
  *   let in: 403 has been answered; -EINVAL options' size; -EALREADY a reply was begun; -ENOMEM;
  *   else as weft_write.
@@ -207,9 +210,10 @@ WEFT_API uint64_t weft_ws_pongs(const weft_ws *ws);
  * @code:   why, such as WEFT_WS_NORMAL; one that may travel (weft_ws_code_valid).
  * @reason: UTF-8, cut at 123 bytes; borrowed. NULL: none.
  *
- * Runs its course though the caller's context has ended, for close_timeout_ns at most. What the
- * peer still sends is dropped, unless another fiber is receiving: that one then gets the messages,
- * and the end, and should go on until it is told 0.
+ * Runs its course though the caller's context has ended, for close_timeout_ns at most, whatever the
+ * peer, other senders and receivers do: at that time a send that is stuck is cut. No send succeeds
+ * any more from here on. What the peer still sends is dropped, unless another fiber is receiving:
+ * that one then gets the messages, and the end, and should go on until it is told 0.
  *
  * Returns 0 both have closed; -ETIMEDOUT the peer has not; -EINVAL code; -EPIPE, -ECONNRESET ….
  *   The connection is of no more use in any case; weft_ws_free it.

@@ -53,6 +53,7 @@ void weft__http_conn_free(weft_http_request *c)
     weft__buf_fini(&c->in.s.in);
     weft__http_reply_fini(&c->reply);
     weft__free(c->in.whole);
+    weft__free(c->in.kept);
     weft__free(c);
 }
 
@@ -315,9 +316,13 @@ int weft_http_request_hijack(weft_http_request *req, struct weft_span *ret_rest)
 
 int weft__http_conn_take(weft_http_request *c, struct weft__stream *ret_stream)
 {
+    if (c->reply.phase != WEFT__REPLY_OPEN)
+        return -EALREADY;
+    int rc = weft__message_keep(&c->in); /* H5 */
+    if (rc < 0)
+        return rc;
     int fd = take(c);
-    if (fd < 0)
-        return fd;
+    WEFT_ASSERT(fd >= 0);
     *ret_stream = c->in.s;
     ret_stream->fd = fd;
     ret_stream->in.base = 0; /* the head is read: it may go */

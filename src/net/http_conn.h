@@ -29,6 +29,8 @@
  *     (nc -N) counts as gone too. But its reply still goes out, and what it had pipelined is still
  *     served (under the ended context), as those are done under ctx.
  * H4  A reply's head goes out once; what the handler may still change is decided by `phase`.
+ * H5  The head that the handler sees is good until it returns, whoever has the connection: who
+ *     takes the buffer too leaves a copy of the head (weft__message_keep).
  */
 #ifndef WEFT_NET_HTTP_CONN_H
 #define WEFT_NET_HTTP_CONN_H
@@ -104,7 +106,8 @@ int weft__http_conn_main(void *conn);
 /** For what is done for the connection on the handler's side of H3: true, and under ctx until
  *  weft_ctx_leave, if the handler's context has ended. */
 bool weft__http_conn_step_out(weft_http_request *c, weft_ctx_block *b);
-/** The descriptor and the buffer with what came behind the head, both taken; -EALREADY. */
+/** The descriptor and the buffer with what came behind the head, both taken; the head stays (H5),
+ *  and its bytes in the buffer until more is read. -EALREADY, -ENOMEM. */
 int weft__http_conn_take(weft_http_request *c, struct weft__stream *ret_stream);
 
 /* http_server.c */

@@ -26,6 +26,7 @@ static int keep_head(struct weft__message *m, size_t n)
 {
     struct weft__buf *b = &m->s.in;
     size_t start = b->at;
+    m->head_at = start;
     b->at += n;
     weft_http1_body_init(&m->body, &m->head);
     if (!m->body.done && b->cap - b->at < BODY_ROOM_MIN) {
@@ -59,6 +60,20 @@ int weft__message_head(struct weft__message *m, int64_t deadline_ns)
         if (n < 0)
             return fail(m, (int)n);
     }
+}
+
+int weft__message_keep(struct weft__message *m)
+{
+    const struct weft__buf *b = &m->s.in;
+    WEFT_ASSERT(!m->kept && b->at == b->base && b->base > 0);
+    char *p = weft__alloc(b->base);
+    if (!p)
+        return -ENOMEM;
+    memcpy(p, b->data, b->base);
+    ssize_t n = weft_http1_head_parse(&m->head, p + m->head_at, b->base - m->head_at);
+    WEFT_CHECK(n == (ssize_t)(b->base - m->head_at));
+    m->kept = p;
+    return 0;
 }
 
 /* Decodes from what is buffered. Bytes, 0 if more must be read or it is done, or an error. */

@@ -4,8 +4,9 @@
  *
  * Accepting takes the connection from the HTTP server with its buffer and whatever the client has
  * sent behind its request already (a client may not, before the answer, but the bytes are there).
- * Dialling reads the answer's head by the HTTP reader and keeps the stream. Nothing else of HTTP
- * stays: an idle WebSocket holds this object and a buffer.
+ * Dialling reads the answer's head by the HTTP reader and keeps the stream. An idle WebSocket holds
+ * this object and a buffer; at a server the request's head stays too, in as many bytes as it has,
+ * since the handler may still ask for its path.
  */
 #include "net/ws_conn.h"
 
@@ -44,7 +45,7 @@ static weft_ws *new_ws(enum weft_ws_role role, const weft_ws_opts *o)
     ws->end_code = WEFT_WS_ABNORMAL;
     weft_ws_reader_init(&ws->reader, role, o->message_max);
     weft_mutex_init(&ws->end_lock, "ws end");
-    weft_cond_init(&ws->end_told, "ws end");
+    weft_cond_init(&ws->told, "ws end");
     weft_mutex_init(&ws->message_lock, "ws message");
     weft_mutex_init(&ws->frame_lock, "ws frame");
     weft_mutex_init(&ws->pong_lock, "ws pong");
@@ -61,7 +62,7 @@ void weft_ws_free(weft_ws *ws)
         return;
     weft_close(ws->s.fd);
     weft__buf_fini(&ws->s.in);
-    weft_cond_fini(&ws->end_told);
+    weft_cond_fini(&ws->told);
     weft_mutex_fini(&ws->end_lock);
     if (weft_mutex_held(&ws->message_lock)) /* a message in parts that was given up */
         weft_mutex_unlock(&ws->message_lock);
@@ -150,7 +151,7 @@ int weft_ws_accept(weft_http_request *req, const weft_ws_opts *opts, weft_ws **r
     if (rc == 0)
         rc = weft__http_conn_take(req, &ws->s);
     if (rc == 0)
-        rc = answer(ws, &up, protocol); /* the head is read still: it lies before what is unread */
+        rc = answer(ws, &up, protocol); /* of the head in the buffer: no frame has been read yet */
     if (rc < 0) {
         weft_ws_free(ws);
         return rc;

@@ -12,7 +12,8 @@
  *     a breach of the protocol close frame 1002, 1007 or 1009     code: that one
  *     the stream ends, silence -ECONNRESET, -ETIMEDOUT            code: 1006
  *
- * The end of a context is no end of the WebSocket: the receive returns, nothing is lost.
+ * The end of a context is no end of the WebSocket: the receive returns, nothing is lost. But what
+ * the peer is told at an end goes out though the context has ended, in close_ns at most.
  *
  * After a breach the peer may be in the middle of a long frame; our side is ended first and the
  * rest dropped for a moment, or a reset would take the close frame away from under its eyes.
@@ -31,6 +32,7 @@
 #include "base/alloc.h"
 #include "base/fatal.h"
 #include "base/futex.h"
+#include "sched/sched.h"
 
 enum { BUF_MAX = 64 << 10, KEEP_MAX = 64 << 10, MESSAGE_FIRST = 4096 };
 static const int64_t linger_ns = 1 * WEFT_SEC;
@@ -43,28 +45,45 @@ static int end(weft_ws *ws, int code, int result)
     ws->end_code = code;
     ws->end_result = result;
     ws->ended = true;
-    weft_cond_broadcast(&ws->end_told);
+    weft_cond_broadcast(&ws->told);
     weft_mutex_unlock(&ws->end_lock);
     return result;
 }
 
+/* By when the peer must have taken an answer that ends things: a close's own deadline, if one is
+ * under way. */
+static int64_t answer_by(const weft_ws *ws, int64_t deadline_ns)
+{
+    return deadline_ns < 0 ? weft__net_deadline(ws->close_ns) : deadline_ns;
+}
+
+/* Ends our side and waits a moment for the peer's, whatever the context. */
+static void linger(weft_ws *ws, int64_t deadline_ns)
+{
+    int64_t left_ns = weft__ws_left(deadline_ns);
+    WEFT_SHIELD(calm);
+    weft__net_linger(ws->s.fd, left_ns < linger_ns ? left_ns : linger_ns);
+}
+
 /* The peer broke the rules. */
-static int refuse(weft_ws *ws, int rc)
+static int refuse(weft_ws *ws, int rc, int64_t deadline_ns)
 {
     int code = ws->reader.close_code;
-    if (weft__ws_send_close(ws, code, weft_span_of(weft_ws_problem(&ws->reader))) == 0)
-        weft__net_linger(ws->s.fd, linger_ns);
+    struct weft_span why = weft_span_of(weft_ws_problem(&ws->reader));
+    deadline_ns = answer_by(ws, deadline_ns);
+    if (weft__ws_send_close(ws, code, why, deadline_ns) == 0)
+        linger(ws, deadline_ns);
     return end(ws, code, rc);
 }
 
-static int closed_by_peer(weft_ws *ws, const struct weft_ws_event *ev)
+static int closed_by_peer(weft_ws *ws, const struct weft_ws_event *ev, int64_t deadline_ns)
 {
     size_t n = ev->data.len < sizeof ws->reason ? ev->data.len : sizeof ws->reason;
     if (n)
         memcpy(ws->reason, ev->data.data, n);
     ws->reason_len = n;
     bool ours_first = at_load(&ws->close_sent);
-    (void)weft__ws_send_close(ws, ev->code, (struct weft_span){0});
+    (void)weft__ws_send_close(ws, ev->code, (struct weft_span){0}, answer_by(ws, deadline_ns));
     if (!ours_first || ws->role == WEFT_WS_SERVER)
         (void)weft_shutdown(ws->s.fd, SHUT_WR); /* nothing of ours can follow */
     return end(ws, ev->code, 0);
@@ -99,6 +118,8 @@ static int more(weft_ws *ws, int64_t deadline_ns)
         (void)weft__buf_grow(&ws->s.in, BUF_MAX); /* without memory it goes on in small steps */
     else if (ws->frame_left == 0)
         weft__buf_shrink(&ws->s.in, MESSAGE_FIRST);
+    if (weft__ws_left(deadline_ns) == 0) /* else a peer that never stops would go on for ever */
+        return -ETIMEDOUT;
     ssize_t n = fill(ws, deadline_ns);
     if (n > 0)
         return 1;
@@ -110,10 +131,10 @@ static int more(weft_ws *ws, int64_t deadline_ns)
 }
 
 /* What the caller need not see. 1 go on, 0 or an error: the end. */
-static int take_control(weft_ws *ws, const struct weft_ws_event *ev)
+static int take_control(weft_ws *ws, const struct weft_ws_event *ev, int64_t deadline_ns)
 {
     if (ev->kind == WEFT_WS_CLOSE)
-        return closed_by_peer(ws, ev);
+        return closed_by_peer(ws, ev, deadline_ns);
     if (ev->kind == WEFT_WS_PING)
         weft__ws_pong(ws, ev->data);
     if (ev->kind == WEFT_WS_PONG)
@@ -135,7 +156,7 @@ static int next_data(weft_ws *ws, struct weft_ws_event *ev, int64_t deadline_ns)
         if (b->at < b->end)
             used = weft_ws_reader_next(&ws->reader, b->data + b->at, b->end - b->at, ev);
         if (used < 0)
-            return refuse(ws, (int)used);
+            return refuse(ws, (int)used, deadline_ns);
         b->at += (size_t)used;
         if (used == 0)
             rc = more(ws, deadline_ns);
@@ -143,7 +164,7 @@ static int next_data(weft_ws *ws, struct weft_ws_event *ev, int64_t deadline_ns)
             ws->frame_left = ev->frame_left;
             return 1;
         } else {
-            rc = take_control(ws, ev);
+            rc = take_control(ws, ev, deadline_ns);
         }
     }
     return rc;
@@ -159,8 +180,8 @@ static void hand_out(const struct weft_ws_event *ev, struct weft_ws_message *ret
 
 static uint64_t my_id(void)
 {
-    uint64_t id = weft_self();
-    return id ? id : WEFT__WS_CLOSER - 1; /* a plain thread */
+    uint64_t id = weft_self(); /* a plain thread has its record from here on, if not before */
+    return id ? id : WEFT__WS_THREAD | (uint64_t)(uintptr_t)weft__self();
 }
 
 /* Waits until the receiver has come to the end: its result, or the context's. */
@@ -169,7 +190,7 @@ static int await_end(weft_ws *ws)
     int rc = 0;
     weft_mutex_lock(&ws->end_lock);
     while (!ws->ended && rc == 0)
-        rc = weft_cond_wait(&ws->end_told, &ws->end_lock);
+        rc = weft_cond_wait(&ws->told, &ws->end_lock);
     if (ws->ended)
         rc = ws->end_result;
     weft_mutex_unlock(&ws->end_lock);
@@ -191,8 +212,11 @@ static bool become_receiver(weft_ws *ws)
 
 static bool become_closer(weft_ws *ws)
 {
-    uint64_t me = my_id(), old = 0;
-    return at_cas(&ws->receiver, &old, me | WEFT__WS_CLOSER) || (old & ~WEFT__WS_CLOSER) == me;
+    uint64_t me = my_id(), old = at_load(&ws->receiver);
+    while (old == 0 || old == me)
+        if (at_cas(&ws->receiver, &old, me | WEFT__WS_CLOSER))
+            return true;
+    return old == (me | WEFT__WS_CLOSER);
 }
 
 /* As next_data, for a caller of the public face. */
@@ -257,7 +281,8 @@ int weft_ws_recv(weft_ws *ws, struct weft_ws_message *ret_message)
         }
         rc = append(ws, ev.data, ev.data.len + ev.frame_left);
         if (rc < 0) {
-            (void)weft__ws_send_close(ws, WEFT_WS_INTERNAL, (struct weft_span){0});
+            (void)weft__ws_send_close(
+                ws, WEFT_WS_INTERNAL, (struct weft_span){0}, answer_by(ws, -1));
             return end(ws, WEFT_WS_INTERNAL, rc);
         }
         if (ev.last) {
@@ -280,14 +305,14 @@ static int await_close(weft_ws *ws, int64_t deadline_ns)
         rc = next_data(ws, &ev, deadline_ns);
     while (rc > 0);
     if (rc == 0 && ws->role == WEFT_WS_CLIENT) /* it is for the server to go first */
-        weft__net_linger(ws->s.fd, linger_ns);
+        linger(ws, deadline_ns);
     return rc;
 }
 
 /* The same, where another fiber receives. */
-static int await_receiver(weft_ws *ws)
+static int await_receiver(weft_ws *ws, int64_t deadline_ns)
 {
-    WEFT_TIMEOUT(limit, ws->close_ns < 0 ? INT64_MAX : ws->close_ns);
+    WEFT_TIMEOUT(limit, weft__ws_left(deadline_ns));
     return await_end(ws);
 }
 
@@ -296,10 +321,11 @@ int weft_ws_close(weft_ws *ws, int code, const char *reason)
     WEFT_SHIELD(closing);
     if (!weft_ws_code_valid(code))
         return -EINVAL;
-    int rc = weft__ws_send_close(ws, code, weft_span_of(reason));
+    int64_t deadline_ns = weft__net_deadline(ws->close_ns); /* of all that follows */
+    int rc = weft__ws_send_close(ws, code, weft_span_of(reason), deadline_ns);
     bool closer = become_closer(ws);
     if (rc == 0)
-        rc = closer ? await_close(ws, weft__net_deadline(ws->close_ns)) : await_receiver(ws);
+        rc = closer ? await_close(ws, deadline_ns) : await_receiver(ws, deadline_ns);
     if (rc < 0 && closer && !ws->ended) /* for those who wait in a receive */
         (void)end(ws, WEFT_WS_ABNORMAL, -ECONNRESET);
     if (rc < 0)

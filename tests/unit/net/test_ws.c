@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_ws.c - WebSockets on fibers: messages and fragments both ways, pings, every way to end, and
  * peers that break the rules. */
-#include <weft/ws.h>
-
-#include "net_rig.h"
+#include "ws_rig.h"
 
 /* What the echo server does, and what became of its last connection. */
 struct site {
@@ -196,47 +194,16 @@ NET_TEST(messages_bit_by_bit)
 
 /* ---- a peer that sends frames as it likes ---- */
 
-static const char upgrade[] = "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n"
-                              "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-
-/* Masked with zeros, so that payload is legible. */
-static void frame(struct peer *p, unsigned first, const char *payload, size_t n)
-{
-    char head[6] = {(char)first, (char)(0x80 | n)};
-    CHECK(n < 126);
-    CHECK_EQ(weft_write_all(p->fd, head, sizeof head), sizeof head);
-    if (n)
-        CHECK_EQ(weft_write_all(p->fd, payload, n), n);
-}
-
 static void raw_open(struct stage *t)
 {
     in_order(&t->site);
-    peer_dial(&t->p, t->server.address);
-    peer_send(&t->p, upgrade);
-    peer_send(&t->p, "\r\n");
-    peer_until(&t->p, "HTTP/1.1 101 ");
-    CHECK_HAS(t->p.text, "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n");
-    peer_until(&t->p, "\r\n\r\n");
+    raw_upgrade(&t->p, t->server.address);
 }
 
 /* Reads to the end; the last frame must be a close with this code. */
 static void raw_expect_close(struct stage *t, int code)
 {
-    peer_end(&t->p);
-    const char *b = t->p.text;
-    size_t at = 0, last = 0;
-    while (at + 2 <= t->p.len) {
-        last = at;
-        at += 2 + (size_t)(b[at + 1] & 0x7f);
-    }
-    CHECK_EQ(at, t->p.len);
-    CHECK_EQ((unsigned char)b[last], 0x88);
-    int got = (b[last + 1] & 0x7f) < 2
-                  ? WEFT_WS_NO_CODE
-                  : (unsigned char)b[last + 2] << 8 | (unsigned char)b[last + 3];
-    CHECK_EQ(got, code);
+    CHECK_EQ(raw_close_code(&t->p), code);
     await_end(t);
 }
 
@@ -324,6 +291,65 @@ NET_TEST(what_comes_with_the_request_is_not_lost)
                       "early");
     raw_expect_close(t, WEFT_WS_NO_CODE);
     stage_free(t);
+}
+
+/* ---- the request's head behind weft_ws_accept ---- */
+
+static bool head_is_whole(const weft_http_request *req)
+{
+    const struct weft_http1_head *h = weft_http_request_head(req);
+    return weft_http_request_is(req, "GET", "/room/7") && weft_span_is(h->query, "who=me") &&
+           weft_span_is(h->host, "h") && h->field_count == 6 &&
+           weft_span_is(weft_http_request_field(req, "X-Last"), "one");
+}
+
+static int read_head_late(weft_http_request *req, weft_http_reply *reply, void *arg)
+{
+    struct weft_ws_message m;
+    weft_ws *ws;
+    (void)reply, (void)arg;
+    int rc = weft_ws_accept(req, NULL, &ws);
+    if (rc < 0)
+        return rc;
+    CHECK(head_is_whole(req));
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(weft_ws_recv(ws, &m), 1);
+        CHECK_EQ(weft_ws_send(ws, m.text, m.data.data, m.data.len), 0);
+        CHECK(head_is_whole(req));
+    }
+    weft_ws_free(ws);
+    CHECK(head_is_whole(req));
+    weft_panic("the handler's");
+}
+
+static void keep_line(void *arg, int level, const char *text)
+{
+    (void)level;
+    snprintf(arg, 256, "%s", text);
+}
+
+NET_TEST(the_head_outlives_the_take_over)
+{
+    struct server s;
+    struct peer *p = calloc(1, sizeof *p);
+    char line[256] = "", *data = pattern(120);
+    weft_set_log(keep_line, line);
+    server_start(&s, read_head_late, NULL, NULL);
+    peer_dial(p, s.address);
+    peer_send(p, "GET /room/7?who=me HTTP/1.1\r\n");
+    peer_send(p, strchr(upgrade, '\n') + 1);
+    peer_send(p, "X-Last: one\r\n\r\n");
+    peer_until(p, "\r\n\r\n");
+    for (int i = 0; i < 3; i++) {
+        frame(p, 0x81, data, 120);
+        peer_until(p, data);
+    }
+    peer_end(p);
+    CHECK_EQ(server_stop(&s), 0);
+    CHECK_HAS(line, "the handler of GET /room/7 panicked: the handler's");
+    weft_set_log(NULL, NULL);
+    free(data);
+    free(p);
 }
 
 NET_TEST(requests_that_are_refused)

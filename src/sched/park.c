@@ -406,6 +406,14 @@ void weft__requeue_global(struct weft__fiber *f)
     leave(weft__mach_self(), f, WEFT__OP_GLOBAL);
 }
 
+void weft__abandon(struct weft__mach *m)
+{
+    struct weft__fiber *f = m->t.cur;
+    set_state(f, WEFT__RUNNABLE);
+    leave(m, f, WEFT__OP_NONE);
+    weft__fatal("a fiber that was left over goes on");
+}
+
 uint32_t weft__random_below(uint32_t bound)
 {
     struct weft__mach *m = weft__mach_self();

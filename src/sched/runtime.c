@@ -10,7 +10,8 @@
  * has returned, `finish` has ended the root context, and the last thread to go idle finds no live
  * fiber. Fibers that do not end within drain_ns are left over: their stacks are kept (they may be
  * running C code) and they never run again: those that wait are claimed for good, those that run
- * stop at their next entry to the runtime. The caller gets -ETIMEDOUT.
+ * stop at their next entry to the runtime. The caller gets -ETIMEDOUT. If its own thread is with
+ * one of them, that entry is waited for (M7 of monitor.c).
  */
 #include <errno.h>
 #include <limits.h>
@@ -45,6 +46,7 @@ static void drain_over(struct weft__timer *t, void *arg)
     (void)t;
     at_store(&s->timed_out, 1);
     weft__stop_everyone();
+    weft__mach_wake(s->main); /* M7 of monitor.c: nothing else wakes it from a signal's handler */
 }
 
 static int entry_main(void *arg)
@@ -240,6 +242,7 @@ static int run_here(struct weft__sched *s, struct weft__mach *self, const struct
 {
     struct weft__thread *before = weft__tls_thread;
     self->main = true;
+    s->main = self;
     weft__mach_bind(self);
     at_store(&self->t.in_rt, 1);
     weft__tsan_quiet();

@@ -138,6 +138,7 @@ struct weft__sched {
     struct weft__mach *idle_machs;
     struct weft__mach *all_machs;
     struct weft__mach *_Atomic ended_machs; /* retired, not known to be gone; by all_next */
+    struct weft__mach *main;                /* the calling thread's, as long as there is a run */
     unsigned machs, idle_mach_count;        /* machs: with those */
     _Atomic uint32_t idle, spinning;        /* counts of workers idle, machs spinning (W3, W4) */
     _Atomic(struct weft__mach *) poller;    /* the mach that sleeps in the poller */
@@ -221,6 +222,8 @@ void weft__after_switch(struct weft__mach *m);
 void *weft__exit_to(struct weft__fiber *f);
 void weft__requeue_global(
     struct weft__fiber *f); /* to the global queue's tail; something else runs */
+/** Leaves m's current fiber where it stands, in no queue of ours: it never goes on. */
+_Noreturn void weft__abandon(struct weft__mach *m);
 
 /* worker.c */
 void weft__mach_loop(struct weft__mach *m);

@@ -10,6 +10,8 @@
 
 #include <weft/weft.h>
 
+#include "base/futex.h"
+#include "sched/worker.h"
 #include "test.h"
 
 static const weft_run_opts short_drain = {
@@ -139,6 +141,12 @@ TEST(a_threads_timers_fire_in_the_next_run)
 }
 
 /* ---- the fibers left over ---- */
+
+#if defined(WEFT__TSAN) || defined(__SANITIZE_THREAD__)
+#define TSAN 1
+#else
+#define TSAN 0
+#endif
 
 static int64_t sleep_ns = 60 * WEFT_MS, slept_at;
 
@@ -275,4 +283,102 @@ TEST(a_hog_left_over_stops_at_its_next_call)
 TEST(a_blocked_fiber_left_over_stops_after_its_call)
 {
     never_runs_again(block_on);
+}
+
+/* ---- on the thread that called weft_run, which lost its worker: it comes back ---- */
+
+static _Atomic int on_caller;
+
+static bool is_caller(void)
+{
+    on_caller = gettid() == getpid();
+    parked = 1;
+    return on_caller;
+}
+
+static void await_stopping(void)
+{
+    static _Atomic uint32_t never;
+    while (!at_load(&weft__sched.stopping))
+        weft__futex_wait(&never, 0, WEFT_MS);
+}
+
+static void *write_when_stopping(void *arg)
+{
+    await_stopping();
+    CHECK_EQ(write(pipe_fd[1], "x", 1), 1);
+    return arg;
+}
+
+static int block_the_caller(void *arg)
+{
+    return is_caller() ? block_on(arg) : 0;
+}
+
+static int compute_on_the_caller(void *arg)
+{
+    (void)arg;
+    while (!at_load(&weft__sched.stopping))
+        ;
+    weft_yield();
+    woken = 1;
+    return 0;
+}
+
+/* The worker is mostly its own, so that the time-out finds the other one stopped. */
+static int yield_on(void *arg)
+{
+    (void)arg;
+    while (!woken)
+        weft_yield();
+    return 0;
+}
+
+static int compute_on_the_caller_beside(void *arg)
+{
+    if (!is_caller())
+        return 0;
+    CHECK_EQ(weft_go(NULL, yield_on, NULL), 0);
+    return compute_on_the_caller(arg);
+}
+
+static int leave_it_asleep(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(weft_go(NULL, left, NULL), 0);
+    while (!parked)
+        weft_sleep(WEFT_MS);
+    return 0;
+}
+
+/* Mostly the only worker is the caller's from the beginning; else another run. */
+static void the_caller_comes_back(int (*fn)(void *))
+{
+    weft_run_opts one = short_drain;
+    int rc;
+    one.workers = 1;
+    left = fn;
+    make_what_they_wait_for();
+    do {
+        parked = 0;
+        rc = weft_run(leave_it_asleep, NULL, &one, NULL);
+    } while (rc == 0 && !on_caller);
+    CHECK_EQ(rc, -ETIMEDOUT);
+}
+
+TEST(the_caller_comes_back_from_a_blocked_fiber)
+{
+    pthread_t t;
+    CHECK_EQ(pthread_create(&t, NULL, write_when_stopping, NULL), 0);
+    the_caller_comes_back(block_the_caller);
+    CHECK_EQ(pthread_join(t, NULL), 0);
+    later_runs_do_not_wake_it();
+}
+
+TEST(the_caller_comes_back_from_a_stopped_fiber)
+{
+    if (TSAN)
+        test_skip("ThreadSanitizer keeps signals from busy code");
+    the_caller_comes_back(compute_on_the_caller_beside);
+    later_runs_do_not_wake_it();
 }

@@ -461,25 +461,32 @@ void weft__preempt_uninstall(void)
 
 /* ---- the slow entry: this thread lost its worker, or is asked to yield ---- */
 
-static void regain(struct weft__mach *m)
+/* With the fiber, which never goes on. */
+static _Noreturn void stay(struct weft__mach *m)
 {
     static _Atomic uint32_t never;
+    at_store(&m->stays, 1);
+    weft__mach_settled();
+    for (;;)
+        weft__futex_wait(&never, 0, -1);
+}
+
+static void regain(struct weft__mach *m)
+{
     struct weft__sched *s = &weft__sched;
-    if (at_load(&m->left_over)) /* its run is gone, and this fiber never goes on */
-        for (;;)
-            weft__futex_wait(&never, 0, -1);
     weft__lock(&m->lock, WEFT__RANK_THREAD); /* M2: the monitor decides under it */
     bool lost = at_load(&m->t.worker) == NULL;
     at_and(&m->t.attention, ~(uint32_t)WEFT__ATT_LOST);
     weft__unlock(&m->lock);
+    if (at_load(&m->left_over)) /* after LOST is cleared, which says so too: E1 of runtime.c */
+        stay(m);
     if (!lost)
         return;
     m->detached = false;
     if (at_load(&s->stopping)) { /* the run ends, and this fiber is left over */
         if (m->main)
             weft__abandon(m); /* M7 */
-        for (;;)
-            weft__futex_wait(&never, 0, -1);
+        stay(m);
     }
     bool got = weft__mach_take_worker(m);
     if (!got)

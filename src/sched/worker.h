@@ -124,6 +124,7 @@ struct weft__mach {
     _Atomic uint32_t exited;
     /* its run ended while a fiber ran on it: it stops at its next entry */
     _Atomic uint32_t left_over;
+    _Atomic uint32_t stays;    /* it has: asleep for ever with its fiber */
     _Atomic int hog_timer;     /* kernel timer on its CPU clock, or WEFT__NO_HOG_TIMER (M5) */
     _Atomic uint32_t expected; /* the monitor has signalled it, for want of that timer */
     _Atomic uint32_t sample;   /* 1: diag wants to know where it runs; 2: answered */
@@ -177,6 +178,7 @@ struct weft__sched {
     int64_t drain_ns, thread_idle_ns, cold_ns;
     int result;
     _Atomic uint32_t timed_out;
+    _Atomic uint32_t ends; /* futex: counts threads that end, or stop for good */
     struct weft__timer drain_timer;
     void (*finish)(int result);
     int (*entry)(void *);
@@ -265,6 +267,8 @@ struct weft__mach *weft__mach_new(bool foreign);
 void weft__mach_bind(struct weft__mach *m);
 void weft__mach_unbind(struct weft__mach *m);
 void weft__mach_wake(struct weft__mach *m);
+/** Tells who waits for all threads to settle (E1 of runtime.c) that one has. */
+void weft__mach_settled(void);
 void weft__mach_wait(struct weft__mach *m);
 /** The sleep of a thread in the idle list: until it is woken, or, if timed, has ended as surplus
  * (m->retired). */

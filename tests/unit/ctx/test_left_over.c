@@ -382,3 +382,72 @@ TEST(the_caller_comes_back_from_a_stopped_fiber)
     the_caller_comes_back(compute_on_the_caller_beside);
     later_runs_do_not_wake_it();
 }
+
+/* ---- stopped with a lock that a thread's end wants, as malloc's may be ---- */
+
+static pthread_mutex_t needed = PTHREAD_MUTEX_INITIALIZER;
+static pthread_key_t key;
+static _Atomic int holder_tid, third;
+
+static void want_it(void *arg)
+{
+    (void)arg;
+    pthread_mutex_lock(&needed);
+    pthread_mutex_unlock(&needed);
+}
+
+static int hold_on(void *arg)
+{
+    if (is_caller())
+        return 0;
+    pthread_mutex_lock(&needed);
+    holder_tid = gettid();
+    while (!at_load(&weft__sched.stopping))
+        ;
+    pthread_mutex_unlock(&needed);
+    weft_yield();
+    woken = 1;
+    return arg != NULL;
+}
+
+/* Each thread that it runs on will want the lock when it ends. */
+static int mark_threads(void *arg)
+{
+    (void)arg;
+    while (!woken) {
+        CHECK_EQ(pthread_setspecific(key, &key), 0);
+        third = third || (holder_tid && gettid() != holder_tid && gettid() != getpid());
+        weft_yield();
+    }
+    return 0;
+}
+
+/* It keeps the calling thread from them until there is a thread that is younger than the holder's,
+ * which the run's end comes to first. */
+static int leave_a_holder(void *arg)
+{
+    static _Atomic uint32_t never;
+    (void)arg;
+    CHECK_EQ(weft_go(NULL, hold_on, NULL), 0);
+    CHECK_EQ(weft_go(NULL, mark_threads, NULL), 0);
+    weft_blocking_begin();
+    while (!on_caller && !third)
+        weft__futex_wait(&never, 0, WEFT_MS);
+    weft_blocking_end();
+    return 0;
+}
+
+TEST(threads_end_that_need_what_a_stopped_fiber_holds)
+{
+    if (TSAN)
+        test_skip("ThreadSanitizer keeps signals from busy code");
+    weft_run_opts one = short_drain;
+    one.workers = 1;
+    make_what_they_wait_for();
+    CHECK_EQ(pthread_key_create(&key, want_it), 0);
+    do {
+        third = on_caller = holder_tid = 0;
+        CHECK_EQ(weft_run(leave_a_holder, NULL, &one, NULL), -ETIMEDOUT);
+    } while (on_caller);
+    later_runs_do_not_wake_it();
+}

@@ -214,7 +214,8 @@ static bool settled(struct weft__mach *m)
             return false; /* on its way to its end, or to another fiber */
         at_store(&m->left_over, 1);
         at_or(&m->t.attention, WEFT__ATT_LOST);
-        weft__mach_wake(m); /* after both: who is woken looks */
+        weft__mach_wake(m);       /* after both: who is woken looks */
+        weft__hog_timer_close(m); /* before its signal has no handler, and might end the process */
     }
     weft__syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
     return at_load(&m->stays) || !at_load(&m->t.in_rt);

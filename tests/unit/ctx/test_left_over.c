@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <weft/weft.h>
@@ -450,4 +452,26 @@ TEST(threads_end_that_need_what_a_stopped_fiber_holds)
         CHECK_EQ(weft_run(leave_a_holder, NULL, &one, NULL), -ETIMEDOUT);
     } while (on_caller);
     later_runs_do_not_wake_it();
+}
+
+/* ---- no timer of the runtime's outlives the run: its signal might end the process ---- */
+
+static void check_no_timers(void)
+{
+    char text[256];
+    FILE *f = fopen("/proc/self/timers", "r");
+    if (!f)
+        test_skip("no /proc/self/timers");
+    CHECK_EQ(fread(text, 1, sizeof text, f), 0);
+    fclose(f);
+}
+
+TEST(a_hog_left_over_keeps_no_timer)
+{
+    left = compute_on;
+    weft_run_opts o = short_drain;
+    o.preempt_signal = SIGUSR1;
+    CHECK_EQ(weft_run(leave_it, NULL, &o, NULL), -ETIMEDOUT);
+    check_no_timers();
+    released = 1;
 }

@@ -150,9 +150,11 @@ static void options_take(struct weft__sched *s, const struct weft__sched_opts *o
 
 static void state_reset(struct weft__sched *s)
 {
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     s->global_head = NULL;
     s->global_tail = &s->global_head;
     at_store(&s->global_count, 0);
+    weft__unlock(&s->lock);
     s->idle_workers = NULL;
     s->idle_machs = s->all_machs = NULL;
     at_store(&s->ended_machs, NULL);
@@ -323,11 +325,14 @@ static int run_here(struct weft__sched *s, struct weft__mach *self, const struct
 }
 
 /* A left-over fiber's wait is claimed for nobody, so that no timer, partner or context makes it
- * runnable in a later run. (Not a hard one: there its waker is sure to win, J2 of ctx/scope.c.) */
+ * runnable in a later run. Not a hard one: there its waker is sure to win (J2 of ctx/scope.c), and
+ * has, or will have, a fiber that nothing makes runnable. */
 static bool end_wait(struct weft__fiber *f, void *arg)
 {
     uint32_t w = at_load(&f->wake);
     (void)arg;
+    if (at_load(&f->state) != WEFT__RUNNING) /* who runs in user code has flags of its own to set */
+        f->flags |= WEFT__F_LEFT;
     while ((w & WEFT__WAKE_MASK) == WEFT__WAKE_WAIT)
         if (at_cas(&f->wake, &w, w & WEFT__WAKE_KEPT))
             break;

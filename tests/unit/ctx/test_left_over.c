@@ -475,3 +475,58 @@ TEST(a_hog_left_over_keeps_no_timer)
     check_no_timers();
     released = 1;
 }
+
+/* ---- a plain thread unlocks in a later run what a fiber left over waits for ---- */
+
+static weft_mutex mutex;
+
+static void *hold_until_released(void *arg)
+{
+    static _Atomic uint32_t never;
+    weft_mutex_lock(&mutex);
+    waiting = 1;
+    while (!released)
+        weft__futex_wait(&never, 0, WEFT_MS);
+    weft_mutex_unlock(&mutex);
+    return arg;
+}
+
+static int lock_on(void *arg)
+{
+    (void)arg;
+    parked = 1;
+    weft_mutex_lock(&mutex);
+    woken = 1;
+    weft_mutex_unlock(&mutex);
+    return 0;
+}
+
+static int lock_behind_it(void *arg)
+{
+    (void)arg;
+    released = 1;
+    for (int i = 0; i < 3; i++) { /* not kept for the one who does not come */
+        weft_mutex_lock(&mutex);
+        weft_yield();
+        weft_mutex_unlock(&mutex);
+    }
+    weft_sleep(50 * WEFT_MS);
+    return 0;
+}
+
+TEST(a_locker_left_over_never_runs_again)
+{
+    static _Atomic uint32_t never;
+    pthread_t t;
+    weft_mutex_init(&mutex, "shared");
+    left = lock_on;
+    CHECK_EQ(pthread_create(&t, NULL, hold_until_released, NULL), 0);
+    while (!waiting)
+        weft__futex_wait(&never, 0, WEFT_MS);
+    run_and_leave(leave_it);
+    CHECK_EQ(weft_run(lock_behind_it, NULL, NULL, NULL), 0);
+    CHECK_EQ(pthread_join(t, NULL), 0);
+    CHECK_EQ(woken, 0);
+    weft_mutex_lock(&mutex);
+    weft_mutex_unlock(&mutex);
+}

@@ -58,7 +58,8 @@ typedef struct weft_run_opts {
  * When app has returned, the root context is cancelled and the remaining fibers drain within
  * drain_ns. Those that are still there then are named in the log and never run again: one that
  * computes or blocks stops at its next call of the library. (If it does so on the calling thread,
- * the return waits for that.)
+ * the return waits for that.) What they held stays held: no later run should need their locks, nor
+ * one that a fiber left over had just been woken for.
  *
  * Returns 0 once app has returned and all fibers have ended.
  *   -ETIMEDOUT the same, but fibers were left over (*ret_result is set). -EBUSY a runtime runs

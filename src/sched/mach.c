@@ -145,6 +145,12 @@ void weft__mach_wait(struct weft__mach *m)
     at_store(&m->wake, 0);
 }
 
+void weft__mach_settled(void)
+{
+    at_add(&weft__sched.ends, 1);
+    weft__futex_wake(&weft__sched.ends, 1);
+}
+
 /* Takes m out of the lists if it is surplus. False: it is needed, or on the way to be woken. */
 static bool retire(struct weft__mach *m)
 {
@@ -234,6 +240,7 @@ static void *mach_main(void *arg)
     if (m->retired)
         pthread_detach(pthread_self());
     at_store(&m->exited, 1);
+    weft__mach_settled();
     return NULL;
 }
 
@@ -262,6 +269,7 @@ int weft__mach_spawn(void)
         s->machs--;
         weft__unlock(&s->lock);
         weft__mach_free(m);
+        weft__mach_settled();
     }
     return -rc;
 }

@@ -48,6 +48,14 @@
  *     blocked thread, and no other thread is there to drive it, the monitor looks for a stopped
  *     fiber in the queues and gives the worker to its thread (weft__rescue_stopped).
  *
+ * M7  A run that ends by time-out gives no worker to a thread without one. A fiber stopped there
+ *     goes on all the same, as far as its next entry, since it may hold malloc's lock. Its thread
+ *     is woken for that with no worker: the calling thread by drain_over, which the return waits
+ *     for, the others by services_stop. The fiber stays bound: it is still in a queue, and whoever
+ *     takes it out must not run it on a second thread. At that entry the calling thread leaves the
+ *     fiber where it stands and goes back to weft_run; others sleep with it for ever. No fiber is
+ *     stopped any more once sched.stopping is set: that wake-up might be spent.
+ *
  * Where the timer cannot be had (RLIMIT_SIGPENDING bounds their number) the signal is sent, and a
  * thread that enters a system call about then may see EINTR (SA_RESTART covers most calls).
  */
@@ -349,12 +357,14 @@ static void requeue_preempted(struct weft__mach *m, struct weft__worker *w, stru
     release_and_wake(w);
     weft__mach_wait(m); /* hand_to_bound gives it a worker */
     at_sub(&s->stopped, 1);
-    f->bound = NULL;
     at_store(&f->state, (uint32_t)WEFT__RUNNING);
+    if (!at_load(&m->t.worker)) { /* M7: detached and bound it stays */
+        at_or(&m->t.attention, WEFT__ATT_LOST);
+        return;
+    }
+    f->bound = NULL;
     m->detached = false;
-    /* else it goes on to its next entry, as it may hold malloc's lock */
-    if (!at_load(&m->left_over))
-        at_sub(&s->detached, 1);
+    at_sub(&s->detached, 1);
 }
 
 /* Somebody asked where this thread is: told from the interrupted registers, whatever it was
@@ -420,7 +430,8 @@ static void handler(int sig, siginfo_t *info, void *uc)
     at_store(&m->t.in_rt, 1);
     at_compiler_fence();
     bool lost = at_load(&m->t.attention) & WEFT__ATT_LOST; /* M2: w may be another's by now */
-    if (!lost && w->phase == PHASE_ASKED && spare_ready() && has_other_work(w)) {
+    bool wanted = w->phase == PHASE_ASKED && !at_load(&s->stopping); /* M7 */
+    if (!lost && wanted && spare_ready() && has_other_work(w)) {
         uintptr_t pc, fp;
         weft__arch_ucontext_frame(uc, &pc, &fp);
         w->phase = PHASE_SIGNALLED;
@@ -450,23 +461,33 @@ void weft__preempt_uninstall(void)
 
 /* ---- the slow entry: this thread lost its worker, or is asked to yield ---- */
 
-static void regain(struct weft__mach *m)
+/* With the fiber, which never goes on. */
+static _Noreturn void stay(struct weft__mach *m)
 {
     static _Atomic uint32_t never;
+    at_store(&m->stays, 1);
+    weft__mach_settled();
+    for (;;)
+        weft__futex_wait(&never, 0, -1);
+}
+
+static void regain(struct weft__mach *m)
+{
     struct weft__sched *s = &weft__sched;
-    if (at_load(&m->left_over)) /* its run is gone, and this fiber never goes on */
-        for (;;)
-            weft__futex_wait(&never, 0, -1);
     weft__lock(&m->lock, WEFT__RANK_THREAD); /* M2: the monitor decides under it */
     bool lost = at_load(&m->t.worker) == NULL;
     at_and(&m->t.attention, ~(uint32_t)WEFT__ATT_LOST);
     weft__unlock(&m->lock);
+    if (at_load(&m->left_over)) /* after LOST is cleared, which says so too: E1 of runtime.c */
+        stay(m);
     if (!lost)
         return;
     m->detached = false;
-    if (at_load(&s->stopping)) /* the run ends, and this fiber is left over */
-        for (;;)
-            weft__futex_wait(&never, 0, -1);
+    if (at_load(&s->stopping)) { /* the run ends, and this fiber is left over */
+        if (m->main)
+            weft__abandon(m); /* M7 */
+        stay(m);
+    }
     bool got = weft__mach_take_worker(m);
     if (!got)
         weft__requeue_global(m->t.cur); /* resumes on whichever thread picks it */

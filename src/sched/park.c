@@ -43,13 +43,14 @@ static __attribute__((noinline)) void enqueue_outside(struct weft__mach *m, stru
         m->gathered_tail = &f->next;
         return;
     }
-    bool held = weft__hold(); /* f may run, end, and be the last of its run, while we wake */
-    weft__global_push(f);
-    at_fence();
-    if (held) {
+    if (!weft__hold()) /* f may run, end, and be the last of its run, while we wake */
+        return;        /* no run takes it: it is left over */
+    if (!(f->flags & WEFT__F_LEFT)) { /* since ready looked, another run may have begun */
+        weft__global_push(f);
+        at_fence();
         weft__wake_for_surplus();
-        weft__release();
     }
+    weft__release();
 }
 
 /* Puts a runnable fiber where this mach's worker will find it soonest. */
@@ -331,7 +332,9 @@ int weft__park(enum weft__reason reason, const void *object, void *caller, unsig
 
 static void ready(struct weft__fiber *f, bool hand_off)
 {
-    if (__builtin_expect(f->flags & WEFT__F_THREAD, 0)) {
+    if (__builtin_expect(f->flags & (WEFT__F_THREAD | WEFT__F_LEFT), 0)) {
+        if (f->flags & WEFT__F_LEFT)
+            return;
         at_store(&f->thread_wake, 1);
         weft__futex_wake(&f->thread_wake, 1);
         return;
@@ -404,6 +407,14 @@ void weft__requeue_global(struct weft__fiber *f)
     if (weft__sim_here())
         weft__sim_mark_point(); /* it could go on */
     leave(weft__mach_self(), f, WEFT__OP_GLOBAL);
+}
+
+void weft__abandon(struct weft__mach *m)
+{
+    struct weft__fiber *f = m->t.cur;
+    set_state(f, WEFT__RUNNABLE);
+    leave(m, f, WEFT__OP_NONE);
+    weft__fatal("a fiber that was left over goes on");
 }
 
 uint32_t weft__random_below(uint32_t bound)

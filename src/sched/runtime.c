@@ -10,7 +10,17 @@
  * has returned, `finish` has ended the root context, and the last thread to go idle finds no live
  * fiber. Fibers that do not end within drain_ns are left over: their stacks are kept (they may be
  * running C code) and they never run again: those that wait are claimed for good, those that run
- * stop at their next entry to the runtime. The caller gets -ETIMEDOUT.
+ * stop at their next entry to the runtime. The caller gets -ETIMEDOUT. If its own thread is with
+ * one of them, that entry is waited for (M7 of monitor.c).
+ *
+ * E1  A run that timed out is over only when each of its threads has ended, or was marked
+ *     (mach.left_over, then LOST) and seen outside the runtime after that, or asleep for good
+ *     (mach.stays). So whatever a thread of it was about to do inside is done, and its next entry
+ *     is its last: none brings fibers, counts or itself into a later run. No thread's fate is
+ *     judged once: who was on its way to its end may meet another fiber. (Where the kernel has no
+ *     membarrier, one that enters at that very moment may be missed; find looks at the mark too.)
+ * E2  Any thread's last steps, and the spawner's pthread_create, may wait for an allocator's lock
+ *     that a stopped fiber holds. So all are marked and woken before one is joined.
  */
 #include <errno.h>
 #include <limits.h>
@@ -45,6 +55,7 @@ static void drain_over(struct weft__timer *t, void *arg)
     (void)t;
     at_store(&s->timed_out, 1);
     weft__stop_everyone();
+    weft__mach_wake(s->main); /* M7 of monitor.c: nothing else wakes it from a signal's handler */
 }
 
 static int entry_main(void *arg)
@@ -139,9 +150,11 @@ static void options_take(struct weft__sched *s, const struct weft__sched_opts *o
 
 static void state_reset(struct weft__sched *s)
 {
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
     s->global_head = NULL;
     s->global_tail = &s->global_head;
     at_store(&s->global_count, 0);
+    weft__unlock(&s->lock);
     s->idle_workers = NULL;
     s->idle_machs = s->all_machs = NULL;
     at_store(&s->ended_machs, NULL);
@@ -191,34 +204,59 @@ no_monitor:
     return rc;
 }
 
-/* Waits for the threads; those that still hold a left-over fiber are let go of. */
-static void services_stop(struct weft__sched *s, struct weft__mach *self)
+/* E1, of a run that timed out. The barrier is M2's (monitor.c). */
+static bool settled(struct weft__mach *m)
 {
-    if (s->sim) {
-        weft__overflow_uninstall();
-        return;
+    const struct weft__fiber *f = m->t.cur;
+    if (at_load(&m->exited))
+        return true;
+    if (!at_load(&m->left_over)) {
+        weft__mach_wake(m);
+        if (f == &m->idle || at_load(&f->state) == WEFT__DEAD)
+            return false; /* on its way to its end, or to another fiber */
+        at_store(&m->left_over, 1);
+        at_or(&m->t.attention, WEFT__ATT_LOST);
+        weft__mach_wake(m);       /* after both: who is woken looks */
+        weft__hog_timer_close(m); /* before its signal has no handler, and might end the process */
     }
-    at_store(&s->spawner_wake, 1);
-    weft__futex_wake(&s->spawner_wake, 1);
-    pthread_join(s->spawner_thread, NULL);
-    at_store(&s->monitor_asleep, 1);
-    weft__monitor_kick();
-    pthread_join(s->monitor_thread, NULL);
+    weft__syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
+    return at_load(&m->stays) || !at_load(&m->t.in_rt);
+}
+
+static bool all_settled(struct weft__sched *s, struct weft__mach *self)
+{
+    bool all = true;
+    weft__lock(&s->lock, WEFT__RANK_SCHED);
+    for (struct weft__mach *m = s->all_machs; m; m = m->all_next)
+        all &= m == self || settled(m); /* each is looked at: E2 */
+    weft__unlock(&s->lock);
+    return all;
+}
+
+/* Nobody tells when a thread turns to a fiber or leaves the runtime: that is looked for. */
+static void settle(struct weft__sched *s, struct weft__mach *self)
+{
+    enum { LOOK_NS = 1000000 };
+    for (;;) {
+        uint32_t ends = at_load(&s->ends);
+        if (!at_load(&s->timed_out) || all_settled(s, self))
+            return;
+        weft__futex_wait(&s->ends, ends, LOOK_NS);
+    }
+}
+
+/* Those that hold a left-over fiber are let go of. */
+static void join_others(struct weft__sched *s, struct weft__mach *self)
+{
     for (struct weft__mach *m = s->all_machs, *next; m; m = next) {
         next = m->all_next; /* nothing but this loop changes the list now */
         if (m == self)
             continue;
-        bool left_over = at_load(&s->timed_out) && !at_load(&m->exited) &&
-                         at_load(&m->t.cur->state) != WEFT__DEAD && m->t.cur != &m->idle;
-        if (left_over) { /* first: who is woken looks */
-            at_store(&m->left_over, 1);
-            at_or(&m->t.attention, WEFT__ATT_LOST);
-        }
-        weft__mach_wake(m);
-        if (left_over) {
+        if (at_load(&m->left_over) && !at_load(&m->exited)) {
             pthread_detach(m->pthread);
             continue;
         }
+        weft__mach_wake(m);
         pthread_join(m->pthread, NULL);
         /* those still there may be looking through the list */
         weft__lock(&s->lock, WEFT__RANK_SCHED);
@@ -229,6 +267,24 @@ static void services_stop(struct weft__sched *s, struct weft__mach *self)
         weft__unlock(&s->lock);
         weft__mach_free(m);
     }
+}
+
+/* E2. The monitor first: it needs no allocator, and signals no more. */
+static void services_stop(struct weft__sched *s, struct weft__mach *self)
+{
+    if (s->sim) {
+        weft__overflow_uninstall();
+        return;
+    }
+    at_store(&s->monitor_asleep, 1);
+    weft__monitor_kick();
+    pthread_join(s->monitor_thread, NULL);
+    settle(s, self);
+    at_store(&s->spawner_wake, 1);
+    weft__futex_wake(&s->spawner_wake, 1);
+    pthread_join(s->spawner_thread, NULL);
+    settle(s, self); /* what the spawner has made meanwhile */
+    join_others(s, self);
     weft__machs_reap(true);
     weft__hog_timer_close(self); /* before its signal has no handler */
     if (s->preempt)
@@ -240,6 +296,7 @@ static int run_here(struct weft__sched *s, struct weft__mach *self, const struct
 {
     struct weft__thread *before = weft__tls_thread;
     self->main = true;
+    s->main = self;
     weft__mach_bind(self);
     at_store(&self->t.in_rt, 1);
     weft__tsan_quiet();
@@ -268,11 +325,14 @@ static int run_here(struct weft__sched *s, struct weft__mach *self, const struct
 }
 
 /* A left-over fiber's wait is claimed for nobody, so that no timer, partner or context makes it
- * runnable in a later run. (Not a hard one: there its waker is sure to win, J2 of ctx/scope.c.) */
+ * runnable in a later run. Not a hard one: there its waker is sure to win (J2 of ctx/scope.c), and
+ * has, or will have, a fiber that nothing makes runnable. */
 static bool end_wait(struct weft__fiber *f, void *arg)
 {
     uint32_t w = at_load(&f->wake);
     (void)arg;
+    if (at_load(&f->state) != WEFT__RUNNING) /* who runs in user code has flags of its own to set */
+        f->flags |= WEFT__F_LEFT;
     while ((w & WEFT__WAKE_MASK) == WEFT__WAKE_WAIT)
         if (at_cas(&f->wake, &w, w & WEFT__WAKE_KEPT))
             break;

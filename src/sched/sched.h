@@ -172,6 +172,7 @@ enum {                     /* fiber.flags */
     WEFT__F_SYSTEM = 4,    /* the runtime's own: not counted as live for deadlock and drain */
     WEFT__F_SHIELD = 8,    /* cancellation does not reach it (ctx's shield) */
     WEFT__F_BLOCKING = 16, /* between weft__blocking_begin and end: for dumps */
+    WEFT__F_LEFT = 32,     /* its run is over, it never goes on: whoever readies it does nothing */
 };
 
 struct weft__thread {       /* hot part; the rest is in sched/worker.h */

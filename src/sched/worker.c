@@ -740,7 +740,7 @@ static struct weft__fiber *find(struct weft__mach *m)
     struct weft__sched *s = &weft__sched;
     struct weft__fiber *f;
     for (;;) {
-        if (at_load(&s->stopping) || m->retired)
+        if (at_load(&s->stopping) || m->retired || at_load(&m->left_over))
             return NULL;
         struct weft__worker *w = weft__mach_worker(m);
         if (!w) {

@@ -124,6 +124,7 @@ struct weft__mach {
     _Atomic uint32_t exited;
     /* its run ended while a fiber ran on it: it stops at its next entry */
     _Atomic uint32_t left_over;
+    _Atomic uint32_t stays;    /* it has: asleep for ever with its fiber */
     _Atomic int hog_timer;     /* kernel timer on its CPU clock, or WEFT__NO_HOG_TIMER (M5) */
     _Atomic uint32_t expected; /* the monitor has signalled it, for want of that timer */
     _Atomic uint32_t sample;   /* 1: diag wants to know where it runs; 2: answered */
@@ -138,6 +139,7 @@ struct weft__sched {
     struct weft__mach *idle_machs;
     struct weft__mach *all_machs;
     struct weft__mach *_Atomic ended_machs; /* retired, not known to be gone; by all_next */
+    struct weft__mach *main;                /* the calling thread's, as long as there is a run */
     unsigned machs, idle_mach_count;        /* machs: with those */
     _Atomic uint32_t idle, spinning;        /* counts of workers idle, machs spinning (W3, W4) */
     _Atomic(struct weft__mach *) poller;    /* the mach that sleeps in the poller */
@@ -176,6 +178,7 @@ struct weft__sched {
     int64_t drain_ns, thread_idle_ns, cold_ns;
     int result;
     _Atomic uint32_t timed_out;
+    _Atomic uint32_t ends; /* futex: counts threads that end, or stop for good */
     struct weft__timer drain_timer;
     void (*finish)(int result);
     int (*entry)(void *);
@@ -221,6 +224,8 @@ void weft__after_switch(struct weft__mach *m);
 void *weft__exit_to(struct weft__fiber *f);
 void weft__requeue_global(
     struct weft__fiber *f); /* to the global queue's tail; something else runs */
+/** Leaves m's current fiber where it stands, in no queue of ours: it never goes on. */
+_Noreturn void weft__abandon(struct weft__mach *m);
 
 /* worker.c */
 void weft__mach_loop(struct weft__mach *m);
@@ -262,6 +267,8 @@ struct weft__mach *weft__mach_new(bool foreign);
 void weft__mach_bind(struct weft__mach *m);
 void weft__mach_unbind(struct weft__mach *m);
 void weft__mach_wake(struct weft__mach *m);
+/** Tells who waits for all threads to settle (E1 of runtime.c) that one has. */
+void weft__mach_settled(void);
 void weft__mach_wait(struct weft__mach *m);
 /** The sleep of a thread in the idle list: until it is woken, or, if timed, has ended as surplus
  * (m->retired). */

@@ -191,7 +191,7 @@ static struct weft__fiber *choose_locked(struct mutex *x, bool *ret_hand)
     *ret_hand = x->handing && !weft__list_empty(&x->queue);
     if (!*ret_hand && x->woken)
         return NULL;
-    struct weft__waiter *w = weft__waitq_claim(&x->queue);
+    struct weft__waiter *w = weft__waitq_claim_hard(&x->queue);
     if (!w)
         return NULL;
     w->fiber->wake_result = *ret_hand ? HANDED : WOKEN;

@@ -97,14 +97,14 @@ static void hand_over_locked(struct rwmutex *x, bool readers_first, struct weft_
 {
     struct weft__waiter *w;
     if (readers_first || weft__list_empty(&x->wq)) {
-        while ((w = weft__waitq_claim(&x->rq))) {
+        while ((w = weft__waitq_claim_hard(&x->rq))) {
             x->readers++;
             give(w, claimed);
         }
         if (x->readers)
             return;
     }
-    if ((w = weft__waitq_claim(&x->wq))) {
+    if ((w = weft__waitq_claim_hard(&x->wq))) {
         x->writer = w->fiber;
         give(w, claimed);
     }

@@ -56,6 +56,17 @@ static inline struct weft__waiter *weft__waitq_claim(struct weft__node *q)
     return NULL;
 }
 
+/** The same for waits that are not cancellable: also drops those who are left over from an earlier
+ * run, who would not go on and take their turn. */
+static inline struct weft__waiter *weft__waitq_claim_hard(struct weft__node *q)
+{
+    struct weft__waiter *w;
+    do
+        w = weft__waitq_claim(q);
+    while (w && w->fiber->flags & WEFT__F_LEFT);
+    return w;
+}
+
 /** A shielded fiber waits as if it could not be cancelled. */
 static inline unsigned weft__wait_flags(const struct weft__fiber *f)
 {

@@ -6,10 +6,15 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <weft/weft.h>
 
+#include "base/futex.h"
+#include "sched/worker.h"
 #include "test.h"
 
 static const weft_run_opts short_drain = {
@@ -139,6 +144,12 @@ TEST(a_threads_timers_fire_in_the_next_run)
 }
 
 /* ---- the fibers left over ---- */
+
+#if defined(WEFT__TSAN) || defined(__SANITIZE_THREAD__)
+#define TSAN 1
+#else
+#define TSAN 0
+#endif
 
 static int64_t sleep_ns = 60 * WEFT_MS, slept_at;
 
@@ -275,4 +286,256 @@ TEST(a_hog_left_over_stops_at_its_next_call)
 TEST(a_blocked_fiber_left_over_stops_after_its_call)
 {
     never_runs_again(block_on);
+}
+
+/* ---- on the thread that called weft_run, which lost its worker: it comes back ---- */
+
+static _Atomic int on_caller, over; /* over: never */
+
+/* Whatever the environment wishes. What goes on just when the time is out may have its worker still
+ * and end: it shall not do so later. */
+static int run_on_one_worker(int (*fn)(void *))
+{
+    weft_run_opts one = short_drain;
+    one.workers = 1;
+    CHECK_EQ(setenv("WEFT_WORKERS", "1", 1), 0);
+    int rc = weft_run(fn, NULL, &one, NULL);
+    woken = 0;
+    return rc;
+}
+
+static bool is_caller(void)
+{
+    on_caller = gettid() == getpid();
+    parked = 1;
+    return on_caller;
+}
+
+static void await_stopping(void)
+{
+    static _Atomic uint32_t never;
+    while (!at_load(&weft__sched.stopping))
+        weft__futex_wait(&never, 0, WEFT_MS);
+}
+
+static void *write_when_stopping(void *arg)
+{
+    await_stopping();
+    CHECK_EQ(write(pipe_fd[1], "x", 1), 1);
+    return arg;
+}
+
+static int block_the_caller(void *arg)
+{
+    return is_caller() ? block_on(arg) : 0;
+}
+
+static int compute_on_the_caller(void *arg)
+{
+    (void)arg;
+    while (!at_load(&weft__sched.stopping))
+        ;
+    weft_yield();
+    woken = 1;
+    return 0;
+}
+
+/* The worker is mostly its own, so that the time-out finds the other one stopped. */
+static int yield_on(void *arg)
+{
+    (void)arg;
+    while (!over)
+        weft_yield();
+    return 0;
+}
+
+static int compute_on_the_caller_beside(void *arg)
+{
+    if (!is_caller())
+        return 0;
+    CHECK_EQ(weft_go(NULL, yield_on, NULL), 0);
+    return compute_on_the_caller(arg);
+}
+
+static int leave_it_asleep(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(weft_go(NULL, left, NULL), 0);
+    while (!parked)
+        weft_sleep(WEFT_MS);
+    return 0;
+}
+
+/* Mostly the only worker is the caller's from the beginning; else another run. */
+static void the_caller_comes_back(int (*fn)(void *))
+{
+    int rc;
+    left = fn;
+    make_what_they_wait_for();
+    do {
+        parked = 0;
+        rc = run_on_one_worker(leave_it_asleep);
+    } while (rc == 0 && !on_caller);
+    CHECK_EQ(rc, -ETIMEDOUT);
+}
+
+TEST(the_caller_comes_back_from_a_blocked_fiber)
+{
+    pthread_t t;
+    CHECK_EQ(pthread_create(&t, NULL, write_when_stopping, NULL), 0);
+    the_caller_comes_back(block_the_caller);
+    CHECK_EQ(pthread_join(t, NULL), 0);
+    later_runs_do_not_wake_it();
+}
+
+TEST(the_caller_comes_back_from_a_stopped_fiber)
+{
+    if (TSAN)
+        test_skip("ThreadSanitizer keeps signals from busy code");
+    the_caller_comes_back(compute_on_the_caller_beside);
+    later_runs_do_not_wake_it();
+}
+
+/* ---- stopped with a lock that a thread's end wants, as malloc's may be ---- */
+
+static pthread_mutex_t needed = PTHREAD_MUTEX_INITIALIZER;
+static pthread_key_t key;
+static _Atomic int holder_tid, third;
+
+static void want_it(void *arg)
+{
+    (void)arg;
+    pthread_mutex_lock(&needed);
+    pthread_mutex_unlock(&needed);
+}
+
+static int hold_on(void *arg)
+{
+    if (is_caller())
+        return 0;
+    pthread_mutex_lock(&needed);
+    holder_tid = gettid();
+    while (!at_load(&weft__sched.stopping))
+        ;
+    pthread_mutex_unlock(&needed);
+    weft_yield();
+    woken = 1;
+    return arg != NULL;
+}
+
+/* Each thread that it runs on will want the lock when it ends. */
+static int mark_threads(void *arg)
+{
+    (void)arg;
+    while (!over) {
+        CHECK_EQ(pthread_setspecific(key, &key), 0);
+        third = third || (holder_tid && gettid() != holder_tid && gettid() != getpid());
+        weft_yield();
+    }
+    return 0;
+}
+
+/* It keeps the calling thread from them until there is a thread that is younger than the holder's,
+ * which the run's end comes to first. */
+static int leave_a_holder(void *arg)
+{
+    static _Atomic uint32_t never;
+    (void)arg;
+    CHECK_EQ(weft_go(NULL, hold_on, NULL), 0);
+    CHECK_EQ(weft_go(NULL, mark_threads, NULL), 0);
+    weft_blocking_begin();
+    while (!on_caller && !third)
+        weft__futex_wait(&never, 0, WEFT_MS);
+    weft_blocking_end();
+    return 0;
+}
+
+TEST(threads_end_that_need_what_a_stopped_fiber_holds)
+{
+    if (TSAN)
+        test_skip("ThreadSanitizer keeps signals from busy code");
+    make_what_they_wait_for();
+    CHECK_EQ(pthread_key_create(&key, want_it), 0);
+    do {
+        third = on_caller = holder_tid = 0;
+        CHECK_EQ(run_on_one_worker(leave_a_holder), -ETIMEDOUT);
+    } while (on_caller);
+    later_runs_do_not_wake_it();
+}
+
+/* ---- no timer of the runtime's outlives the run: its signal might end the process ---- */
+
+static void check_no_timers(void)
+{
+    char text[256];
+    FILE *f = fopen("/proc/self/timers", "r");
+    if (!f)
+        test_skip("no /proc/self/timers");
+    CHECK_EQ(fread(text, 1, sizeof text, f), 0);
+    fclose(f);
+}
+
+TEST(a_hog_left_over_keeps_no_timer)
+{
+    left = compute_on;
+    weft_run_opts o = short_drain;
+    o.preempt_signal = SIGUSR1;
+    CHECK_EQ(weft_run(leave_it, NULL, &o, NULL), -ETIMEDOUT);
+    check_no_timers();
+    released = 1;
+}
+
+/* ---- a plain thread unlocks in a later run what a fiber left over waits for ---- */
+
+static weft_mutex mutex;
+
+static void *hold_until_released(void *arg)
+{
+    static _Atomic uint32_t never;
+    weft_mutex_lock(&mutex);
+    waiting = 1;
+    while (!released)
+        weft__futex_wait(&never, 0, WEFT_MS);
+    weft_mutex_unlock(&mutex);
+    return arg;
+}
+
+static int lock_on(void *arg)
+{
+    (void)arg;
+    parked = 1;
+    weft_mutex_lock(&mutex);
+    woken = 1;
+    weft_mutex_unlock(&mutex);
+    return 0;
+}
+
+static int lock_behind_it(void *arg)
+{
+    (void)arg;
+    released = 1;
+    for (int i = 0; i < 3; i++) { /* not kept for the one who does not come */
+        weft_mutex_lock(&mutex);
+        weft_yield();
+        weft_mutex_unlock(&mutex);
+    }
+    weft_sleep(50 * WEFT_MS);
+    return 0;
+}
+
+TEST(a_locker_left_over_never_runs_again)
+{
+    static _Atomic uint32_t never;
+    pthread_t t;
+    weft_mutex_init(&mutex, "shared");
+    left = lock_on;
+    CHECK_EQ(pthread_create(&t, NULL, hold_until_released, NULL), 0);
+    while (!waiting)
+        weft__futex_wait(&never, 0, WEFT_MS);
+    run_and_leave(leave_it);
+    CHECK_EQ(weft_run(lock_behind_it, NULL, NULL, NULL), 0);
+    CHECK_EQ(pthread_join(t, NULL), 0);
+    CHECK_EQ(woken, 0);
+    weft_mutex_lock(&mutex);
+    weft_mutex_unlock(&mutex);
 }

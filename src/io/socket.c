@@ -305,13 +305,8 @@ int weft_accept(int fd)
     while (rc == 0) {
         rc = weft__syscall(SYS_accept4, fd, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC, 0, 0);
         if (rc == -EAGAIN)
-<<<<<<< HEAD
-            rc = weft__fd_wait(fd, WEFT__READ, caller);
-        else if (rc == -EINTR || died_in_queue(fd, rc))
-=======
             rc = weft__fd_wait(&wait, caller);
-        else if (rc == -EINTR || died_in_queue(rc))
->>>>>>> poller
+        else if (rc == -EINTR || died_in_queue(fd, rc))
             rc = weft__cancelled(f);
         else
             break;
@@ -364,12 +359,8 @@ static int attempt_start(struct dial *d)
         weft__fd_close(fd);
         return attempt_failed(d, (int)rc);
     }
-<<<<<<< HEAD
-    d->open[d->open_count++] = (struct weft__fd_wait){fd, WEFT__WRITE};
-    d->due_ns = weft__clock_ns() + attempt_delay_ns;
-=======
     d->open[d->open_count++] = weft__fd_now(fd, WEFT__WRITE);
->>>>>>> poller
+    d->due_ns = weft__clock_ns() + attempt_delay_ns;
     return -1;
 }
 

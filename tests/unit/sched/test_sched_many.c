@@ -98,6 +98,8 @@ static void *feeder(void *arg)
 {
     int most = 0;
     (void)arg;
+    while (!at_load(&reading))
+        usleep(1000);
     for (int i = 0; i < BLOCKING; i++) {
         for (int k = 0; k < 10; k++) { /* some time for a thread too many to show itself */
             int n = threads_now();
@@ -115,9 +117,10 @@ static int many_blocking(void *arg)
     pthread_t t;
     (void)arg;
     CHECK_EQ(pipe(pipe_fd), 0);
+    /* first: with all threads blocked this fiber, which may lose its turn, could not go on */
+    CHECK_EQ(pthread_create(&t, NULL, feeder, NULL), 0);
     for (int i = 0; i < BLOCKING; i++)
         go(blocked_reader, 0);
-    CHECK_EQ(pthread_create(&t, NULL, feeder, NULL), 0);
     while (at_load(&done) < BLOCKING)
         nap(1000000);
     CHECK_EQ(pthread_join(t, &most), 0);

@@ -152,9 +152,8 @@ static int burning_app(void *arg)
     CHECK_EQ(weft_go(&s, burns, NULL), 0);
     while (!burning)
         CHECK_EQ(weft_sleep(WEFT_MS), 0);
-    char *t = dump_text();
+    dump_until("    burns\n", 1); /* on a crowded machine it may not answer in time */
     stop = 1;
-    need(t, "    burns\n");
     return weft_wait(&s);
 }
 

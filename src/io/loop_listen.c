@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/un.h>
 #include "base/alloc.h"
+#include "io/accept.h"
 #include "io/loop_impl.h"
 #include "io/seam.h"
 
@@ -66,26 +67,9 @@ void weft__loop_accepted(weft_loop *loop, weft_loop_io *io, int fd)
     l->fn(loop, l, fd, l->arg);
 }
 
-/* Errors of the connection that was to be accepted, not of the listener (accept(2)). */
 static bool is_of_connection(int err)
 {
-    switch (-err) {
-    case EINTR:
-    case ECONNABORTED:
-    case EPROTO:
-    case ENETDOWN:
-    case ENOPROTOOPT:
-    case EHOSTDOWN:
-    case ENONET:
-    case EHOSTUNREACH:
-    case EOPNOTSUPP:
-    case ENETUNREACH:
-    case EPERM:
-    case ETIMEDOUT:
-        return true;
-    default:
-        return false;
-    }
+    return err == -EINTR || err == -EPERM || err == -EOPNOTSUPP || weft__accept_died(err);
 }
 
 static void starve(weft_loop *loop, weft_loop_listener *l, int err)

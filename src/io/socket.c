@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/futex.h"
+#include "io/accept.h"
 #include "io/file_io.h"
 #include "io/poller.h"
 #include "io/quiet.h"
@@ -273,27 +274,12 @@ static bool listens(int fd)
     return yes;
 }
 
-/* The connection died in the queue: accept(2) says so, and the next one is wanted. EOPNOTSUPP is
- * also what a socket says that never accepts. EPERM, which accept(2) has too, is told: a filter of
- * system calls says it, each time, and takes nothing from the queue. */
+/* The next connection is wanted. EOPNOTSUPP is also what a socket says that never accepts. EPERM,
+ * which accept(2) has too, is told: a filter of system calls says it, each time, and takes nothing
+ * from the queue. */
 static bool died_in_queue(int fd, long rc)
 {
-    switch (-rc) {
-    case ECONNABORTED:
-    case EPROTO:
-    case ENETDOWN:
-    case ENOPROTOOPT:
-    case EHOSTDOWN:
-    case ENONET:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case ETIMEDOUT: /* the connection's: the context's end is told by weft__cancelled */
-        return true;
-    case EOPNOTSUPP:
-        return listens(fd);
-    default:
-        return false;
-    }
+    return weft__accept_died(rc) || (rc == -EOPNOTSUPP && listens(fd));
 }
 
 int weft_accept(int fd)

@@ -52,7 +52,6 @@ OF_THE_CASE = [
     ("test_cold/*", "chunk_new"),                            # that chunk's stacks stay where they are, the case waits for them
     ("test_diag/sigquit_*", "copy"),                         # the case waits for the name that there was no memory for
     ("test_diag/sigquit_*", "quit_install*"),                # no thread for dumps: the signal has its usual effect
-    ("test_poller/a_woken_*", "*"),                          # who was refused a wait is waited for, to be woken out of it
     ("test_offload/two_jobs_*", "weft__offload"),            # one thread less than the two ends of a FIFO need
     ("test_http_hangup/*", "server_fiber"),                  # a connection is closed unserved, the case waits for its handler
     ("test_http_hangup/*", "conn_fiber"),

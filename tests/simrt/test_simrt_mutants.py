@@ -55,6 +55,11 @@ MUTANTS = [
     ("who_gives_a_wait_up_does_not_look_whether_it_is_over", "src/sync/waitgroup.c",
      "if (counter_of(s) == 0)\n            return weft__park", "if (false)\n            return weft__park",
      "test_simrt_sync", "a_group_may_go_after_the_last_wait", 3000),
+    ("who_was_passed_over_does_not_look_again", "src/sync/chan.c",
+     "rc = err || linked ? err : at_once_locked(c, w->elem, sends, &peer);", "rc = err ? err : linked ? 0 : -EAGAIN;",
+     "test_simrt_sync", "who_is_woken_for_nothing_loses_nothing", 300),
+    ("permits_that_came_meanwhile_are_not_taken", "src/sync/sema.c", "if (w->amount <= permits(x)) {", "if (false) {",
+     "test_simrt_sync", "who_is_woken_for_nothing_loses_nothing", 3000),
 ]
 
 

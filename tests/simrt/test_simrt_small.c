@@ -41,6 +41,7 @@ static const struct simrt_opts found_by[] = {
     {.name = "lost_update", .mode = SIMRT_EXHAUSTIVE, .preemptions = 1},
     {.name = "lost_update", .schedules = 1000},
     {.name = "lost_update", .mode = SIMRT_PCT, .schedules = 1000},
+    {.name = "lost_update", .mode = SIMRT_REDUCED},
 };
 static unsigned mode;
 
@@ -51,7 +52,7 @@ static void look_for_lost_update(void)
 
 TEST(a_lost_update_is_found)
 {
-    for (mode = 0; mode < 3; mode++)
+    for (mode = 0; mode < 4; mode++)
         EXPECT_DEATH(look_for_lost_update, "x == 2");
 }
 
@@ -64,6 +65,16 @@ TEST(schedules_are_counted)
     struct simrt_result r = simrt_explore(two_add, NULL, &o);
     CHECK(r.complete);
     CHECK_EQ(r.schedules, 3);
+}
+
+/* With reduction, and so without a bound: a's two before b's, b's before a's, both loads before the
+ * stores in two orders; each of these with each join before or after the end that it waits for. */
+TEST(orders_are_counted)
+{
+    struct simrt_opts o = {.name = "count", .mode = SIMRT_REDUCED};
+    struct simrt_result r = simrt_explore(two_add, NULL, &o);
+    CHECK(r.complete);
+    CHECK_EQ(r.schedules, 4 * 4);
 }
 
 static void *left_side(void *arg)
@@ -131,9 +142,11 @@ static void forgets_sleeper(void *arg)
 {
     x = y = 0;
     unsigned long t = simrt_thread("sleeper", sleeps, arg);
+    simrt_window(true);
     at_store(&x, 1);
     weft__futex_wake(&y, 1);
     simrt_join(t);
+    simrt_window(false);
 }
 
 static void look_for_sleeper(void)
@@ -142,9 +155,16 @@ static void look_for_sleeper(void)
     simrt_explore(forgets_sleeper, NULL, &o);
 }
 
+static void search_for_sleeper(void)
+{
+    struct simrt_opts o = {.name = "forgets", .mode = SIMRT_REDUCED};
+    simrt_explore(forgets_sleeper, NULL, &o);
+}
+
 TEST(a_sleeper_for_good_is_found)
 {
     EXPECT_DEATH(look_for_sleeper, "all threads sleep for good");
+    EXPECT_DEATH(search_for_sleeper, "all threads sleep for good");
 }
 
 /* The name that a failure gives itself leads to the same failure, told from its first step on. */
@@ -251,6 +271,8 @@ TEST(the_ring_loses_and_doubles_nothing)
     struct simrt_opts o = {.name = "ring", .mode = SIMRT_EXHAUSTIVE, .preemptions = 2};
     CHECK(simrt_explore(ring_race, NULL, &o).complete);
     o.tso = true;
+    CHECK(simrt_explore(ring_race, NULL, &o).complete);
+    o = (struct simrt_opts){.name = "ring", .mode = SIMRT_REDUCED};
     CHECK(simrt_explore(ring_race, NULL, &o).complete);
     o = (struct simrt_opts){.name = "ring", .schedules = 3000, .tso = true};
     simrt_explore(ring_race, NULL, &o);

@@ -548,6 +548,70 @@ TEST(a_run_ends_while_fibers_are_born)
     explore(&p, "born_late_3", 150);
 }
 
+/* ---- waits that are interrupted for a context that a shield keeps away: nothing is lost, doubled,
+ * or forgotten on the way back into the queue ---- */
+
+static int takes_shielded(void *arg)
+{
+    weft_ctx_block b;
+    int v = 0;
+    (void)arg;
+    weft_ctx *shield = weft_ctx_without_cancel(weft_ctx_current());
+    weft_ctx_enter(&b, shield);
+    SIMRT_CHECK(weft_chan_recv(left, &v) == 1);
+    at_add(&received, (uint32_t)v);
+    SIMRT_CHECK(weft_sema_acquire(&sema, 2) == 0);
+    weft_ctx_leave(&b);
+    weft_ctx_free(shield);
+    return 0;
+}
+
+static int gives(void *arg)
+{
+    (void)arg;
+    for (int v = 1; v <= 2; v++) {
+        SIMRT_CHECK(weft_chan_send(left, &v) == 0);
+        weft_sema_release(&sema, 1);
+    }
+    weft_sema_release(&sema, 2);
+    return 0;
+}
+
+static int shielded(void *arg)
+{
+    weft_scope outer, s;
+    weft_ctx_block b;
+    ending = weft_ctx_with_cancel(weft_ctx_background());
+    SIMRT_CHECK(weft_chan_new(sizeof(int), arg ? 1 : 0, &left) == 0);
+    weft_sema_init(&sema, 0, "permits");
+    weft_scope_open(&outer, NULL);
+    weft_ctx_enter(&b, ending);
+    weft_scope_open(&s, NULL);
+    for (int i = 0; i < 2; i++)
+        SIMRT_CHECK(weft_go(&s, takes_shielded, NULL) == 0);
+    SIMRT_CHECK(weft_go(&outer, gives, NULL) == 0);
+    SIMRT_CHECK(weft_go(&outer, ends_it, NULL) == 0);
+    weft_wait(&s);
+    weft_scope_close(&s);
+    weft_ctx_leave(&b);
+    SIMRT_CHECK(weft_wait(&outer) == 0);
+    weft_scope_close(&outer);
+    SIMRT_CHECK(weft_chan_len(left) == 0 && weft_sema_value(&sema) == 0);
+    weft_sema_fini(&sema);
+    weft_chan_free(left);
+    weft_ctx_free(ending);
+    return (int)at_load(&received);
+}
+
+TEST(who_is_woken_for_nothing_loses_nothing)
+{
+    struct program p = {shielded, none_yet, 2, 3, NULL};
+    explore(&p, "shielded", 300);
+    p.arg = &p; /* with room for one */
+    p.workers = 3;
+    explore(&p, "shielded_room", 300);
+}
+
 /* ---- wait group: the last one down wakes whoever waits ---- */
 
 static weft_waitgroup group;

@@ -94,4 +94,29 @@ static inline uint64_t next_random(uint64_t *state)
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
     return x ^ (x >> 31);
 }
+
+/* Sends until there is no more room; how much that was. */
+static inline size_t fill(weft_loop *loop, weft_loop_io *io)
+{
+    static char block[16384];
+    size_t total = 0;
+    ssize_t n;
+    while ((n = weft_loop_send(loop, io, block, sizeof block)) > 0)
+        total += (size_t)n;
+    CHECK_EQ(n, -EAGAIN);
+    return total;
+}
+
+/* Reads so much, at a blocking or a non-blocking end. */
+static inline void drain_fd(int fd, size_t bytes)
+{
+    static char block[16384];
+    while (bytes > 0) {
+        ssize_t n = recv(fd, block, sizeof block < bytes ? sizeof block : bytes, 0);
+        if (n < 0 && errno == EAGAIN)
+            continue; /* loopback delivers within microseconds */
+        CHECK(n > 0);
+        bytes -= (size_t)n;
+    }
+}
 #endif

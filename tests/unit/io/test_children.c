@@ -9,13 +9,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,6 +20,7 @@
 #include <weft/weft.h>
 
 #include "base/futex.h"
+#include "seccomp.h"
 #include "test.h"
 
 #define OPTS(...)                                                                                  \
@@ -374,12 +372,9 @@ TEST(descriptors_on_an_old_kernel)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog filter = {.len = sizeof code / sizeof *code, .filter = code};
     low_descriptors_for_us();
     CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
-        test_skip("the kernel has no seccomp filters");
+    test_filter(code, sizeof code / sizeof *code);
     run(extra);
 }
 
@@ -681,10 +676,7 @@ TEST(a_group_is_not_that_of_a_stranger_before_linux_6_9)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog filter = {.len = sizeof code / sizeof *code, .filter = code};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
-        test_skip("the kernel has no seccomp filters");
+    test_filter(code, sizeof code / sizeof *code);
     run_both(kills_a_group);
     group_of_a_stranger();
 }

@@ -17,27 +17,6 @@ static void on_probe(weft_loop *loop, weft_loop_io *io, unsigned events)
     WEFT_LOOP_OWNER(io, struct probe, io)->all |= events;
 }
 
-static size_t fill(weft_loop *loop, weft_loop_io *io)
-{
-    static char block[16384];
-    size_t total = 0;
-    ssize_t n;
-    while ((n = weft_loop_send(loop, io, block, sizeof block)) > 0)
-        total += (size_t)n;
-    CHECK_EQ(n, -EAGAIN);
-    return total;
-}
-
-static void drain(int fd, size_t bytes)
-{
-    static char block[16384];
-    while (bytes > 0) {
-        ssize_t n = recv(fd, block, sizeof block < bytes ? sizeof block : bytes, 0);
-        CHECK(n > 0);
-        bytes -= (size_t)n;
-    }
-}
-
 /* The queue is full when room appears, so the standing request for WRITE ends; WRITE is wanted no
  * more when that is heard of. Wanted again, it must be
  * reported. */
@@ -65,7 +44,7 @@ BOTH(write_wanted_anew_after_an_overflow)
         for (int i = 0; i < FILLERS; i++)
             CHECK_EQ(recv(side[i][0], &c, 1, 0), 1);
     }
-    drain(fd[1], sent);
+    drain_fd(fd[1], sent);
     CHECK_EQ(weft_loop_step(loop, 0), 0);
     CHECK_EQ(weft_loop_io_set(loop, &p.io, WEFT_LOOP_READ), 0);
     p.all = 0;

@@ -145,29 +145,6 @@ BOTH(read_wanted_after_write_alone)
 
 /* ---- E3 ---- */
 
-static size_t fill(weft_loop *loop, weft_loop_io *io)
-{
-    static char block[16384];
-    size_t total = 0;
-    ssize_t n;
-    while ((n = weft_loop_send(loop, io, block, sizeof block)) > 0)
-        total += (size_t)n;
-    CHECK_EQ(n, -EAGAIN);
-    return total;
-}
-
-static void drain_fd(int fd, size_t bytes)
-{
-    static char block[16384];
-    while (bytes > 0) {
-        ssize_t n = recv(fd, block, sizeof block < bytes ? sizeof block : bytes, 0);
-        if (n < 0 && errno == EAGAIN)
-            continue; /* loopback delivers within microseconds */
-        CHECK(n > 0);
-        bytes -= (size_t)n;
-    }
-}
-
 /* The usual course: WRITE is wanted while blocked, and dropped on its event. */
 BOTH(write_after_eagain)
 {

@@ -120,11 +120,30 @@ static void rouse(int fd)
     weft__leave();
 }
 
-/* Makes s.fn runnable and closes what it waits for, in one step. */
+struct victim {
+    int (*fn)(void *);
+    int fd;
+};
+
+static _Atomic bool refused; /* it came back before anybody woke it */
+
+static int is_woken_late(void *arg)
+{
+    struct victim v = *(const struct victim *)arg;
+    int rc = v.fn(&v.fd);
+    at_store(&refused, true);
+    return rc;
+}
+
+/* Makes fn runnable and closes what it waits for, in one step. */
 static void wake_and_close(weft_scope *s, int (*fn)(void *), int fd)
 {
-    CHECK_EQ(weft_go_copy(s, fn, fd), 0);
-    dump_until("[IO read for ", 1);
+    struct victim v = {fn, fd};
+    at_store(&refused, false);
+    CHECK_EQ(weft_go_copy(s, is_woken_late, v), 0);
+    while (!at_load(&refused) && dump_count("[IO read for ") < 1)
+        CHECK_EQ(weft_sleep(WEFT_MS), 0);
+    CHECK(!at_load(&refused));
     rouse(fd);
     CHECK_EQ(weft_close(fd), 0);
 }

@@ -67,7 +67,8 @@ static void need_8_gib(void)
 
 enum { MAX_THREADS = 8, SERVICES = 2 /* monitor, spawner */, BLOCKING = 50 };
 static int pipe_fd[2];
-static _Atomic int reading, done;
+static _Atomic uint32_t reading;
+static _Atomic int done;
 
 static int threads_now(void)
 {
@@ -84,7 +85,8 @@ static int blocked_reader(void *arg)
 {
     char c;
     (void)arg;
-    at_add(&reading, 1);
+    if (at_add(&reading, 1) == 0)
+        weft__futex_wake(&reading, 1);
     weft__enter();
     weft__blocking_begin();
     CHECK_EQ(read(pipe_fd[0], &c, 1), 1);
@@ -99,7 +101,7 @@ static void *feeder(void *arg)
     int most = 0;
     (void)arg;
     while (!at_load(&reading))
-        usleep(1000);
+        weft__futex_wait(&reading, 0, -1);
     for (int i = 0; i < BLOCKING; i++) {
         for (int k = 0; k < 10; k++) { /* some time for a thread too many to show itself */
             int n = threads_now();

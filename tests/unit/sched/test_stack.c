@@ -9,17 +9,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sched/sched.h"
 #include "sched/stack_cache.h"
+#include "seccomp.h"
 #include "test.h"
 
 enum { SMALL = 32 << 10, GUARD_INSTALL = 102 };
@@ -230,10 +228,7 @@ static void refuse_guard_regions(void)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = {sizeof code / sizeof *code, code};
-    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-        test_skip("the kernel has no seccomp filters");
+    test_filter(code, sizeof code / sizeof *code);
 }
 
 TEST(nothing_is_lost_at_the_limit_of_mappings)
